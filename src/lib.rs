@@ -38,6 +38,7 @@
 //!
 //! - [`source`]: positioned reads, counted. It knows no formats.
 //! - [`checkpoint`]: turns files into one catalogue of tensors with byte ranges.
+//! - `quantised` (feature `verify`): decodes the quantised values of GGUF files.
 //! - [`norm`]: turns the catalogue into norm sites, each with evidence and a verdict.
 //! - `graph` (feature `onnx`): the norm sites and readers that the graph of an ONNX file shows.
 //! - [`reader`]: the linear maps that read a site's output.
@@ -87,6 +88,8 @@ mod order;
 #[cfg(feature = "verify")]
 pub mod pixels;
 pub mod plot;
+#[cfg(feature = "verify")]
+pub mod quantised;
 pub mod reader;
 pub mod report;
 #[cfg(feature = "verify")]

@@ -73,9 +73,15 @@ impl Config {
     }
 
     /// Fields that lie in the file `path` with the weights, as the configuration of everything below `prefix`.
-    #[cfg(feature = "pytorch")]
-    pub(super) fn of_fields(prefix: String, path: &str, fields: Map<String, Value>) -> Self {
+    #[cfg(any(feature = "pytorch", feature = "verify"))]
+    pub(crate) fn of_fields(prefix: String, path: &str, fields: Map<String, Value>) -> Self {
         Self { prefix, path: path.to_owned(), fields, gguf: false }
+    }
+
+    /// Adds a field.
+    #[cfg(feature = "verify")]
+    pub(super) fn set(&mut self, field: &str, value: Value) {
+        self.fields.insert(field.to_owned(), value);
     }
 
     /// `model_type`, diffusers' `_class_name`, GGUF's `general.architecture`, or the first architecture's name.

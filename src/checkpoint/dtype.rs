@@ -20,9 +20,18 @@ pub enum TensorType {
 /// A type that has no decoder.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "element type {0} is not one this tool decodes (F64, F32, F16, BF16, F8_E4M3, F8_E5M2, Q8_0, integers); convert that tensor"
+    "element type {0} is not one this tool decodes (F64, F32, F16, BF16, F8_E4M3, F8_E5M2, integers, {blocks}); convert that tensor",
+    blocks = decoded_blocks()
 )]
 pub struct DecodeError(pub String);
+
+/// The types of blocks that are decoded. The page's inspector decodes norms alone, and some converters store them as Q8_0.
+fn decoded_blocks() -> String {
+    #[cfg(feature = "verify")]
+    return crate::quantised::names();
+    #[cfg(not(feature = "verify"))]
+    Q8_0.to_owned()
+}
 
 /// Bytes of one element, and how they become a number.
 type Decoder = (usize, fn(&[u8]) -> f64);
@@ -76,7 +85,7 @@ static GGUF_TYPES: [(u32, TensorType); 33] = [
     (41, block("Q1_0", 128, 18)),
 ];
 
-/// The one block type that is decoded: some converters store norms in it.
+/// The one block type in which a scale may be stored: some converters store norms in it.
 const Q8_0: &str = "Q8_0";
 
 /// The types of the safetensors format, the most frequent first.
@@ -150,7 +159,19 @@ impl TensorType {
 
     /// Whether [`TensorType::decode`] gives values.
     pub(crate) fn decodable(&self) -> Result<(), DecodeError> {
-        if self.is_q8_0() { Ok(()) } else { self.decoder().map(|_| ()) }
+        if self.is_q8_0() || self.is_quantised() { Ok(()) } else { self.decoder().map(|_| ()) }
+    }
+
+    /// Whether it stores blocks that [`crate::quantised`] decodes.
+    #[cfg(feature = "verify")]
+    fn is_quantised(&self) -> bool {
+        matches!(self, Self::Block(block) if crate::quantised::is_decoded(block.name))
+    }
+
+    /// The inspector decodes no other blocks.
+    #[cfg(not(feature = "verify"))]
+    fn is_quantised(&self) -> bool {
+        false
     }
 
     /// The decoder of a type of single elements.
@@ -175,16 +196,23 @@ impl TensorType {
         })
     }
 
-    /// Decodes every element of `bytes` (little-endian, as the format stores them) exactly.
+    /// Decodes every element of `bytes` (little-endian, as the format stores them) exactly. The numbers of blocks are those of ggml in
+    /// f32.
     pub fn decode(&self, bytes: &[u8]) -> Result<Vec<f64>, DecodeError> {
         if self.is_q8_0() {
             return Ok(bytes.chunks_exact(34).flat_map(q8_0).collect());
+        }
+        #[cfg(feature = "verify")]
+        if let Self::Block(_) = self {
+            let mut values = Vec::new();
+            self.decode_f32(bytes, &mut values)?;
+            return Ok(values.into_iter().map(f64::from).collect());
         }
         let (size, decode) = self.decoder()?;
         Ok(bytes.chunks_exact(size).map(decode).collect())
     }
 
-    /// Appends every element of `bytes` to `values` as f32: exact for F32, F16 and BF16, rounded for the others.
+    /// Appends every element of `bytes` to `values` as f32: exact for F32, F16, BF16 and blocks, rounded for the others.
     pub fn decode_f32(&self, bytes: &[u8], values: &mut Vec<f32>) -> Result<(), DecodeError> {
         match self {
             Self::Known(Dtype::F32) => {
@@ -195,6 +223,11 @@ impl TensorType {
             }
             Self::Known(Dtype::BF16) => {
                 values.extend(bytes.chunks_exact(2).map(|b| bf16::from_le_bytes(array(b)).to_f32()));
+            }
+            #[cfg(feature = "verify")]
+            Self::Block(block) => {
+                crate::quantised::decode(block.name, bytes, values)
+                    .map_err(|_| DecodeError(self.to_string()))?;
             }
             _ => values.extend(self.decode(bytes)?.into_iter().map(|value| value as f32)),
         }
@@ -311,7 +344,15 @@ mod tests {
         block.resize(34, 0);
         let values = TensorType::of_gguf(8).decode(&block).unwrap();
         assert_eq!((values.len(), &values[..5]), (32, &[1.0, -1.5, 63.5, -64.0, 0.0][..]));
-        assert!(TensorType::of_gguf(3).decode(&block).is_err());
+        let mut single = Vec::new();
+        TensorType::of_gguf(8).decode_f32(&block, &mut single).unwrap();
+        assert!(single.into_iter().map(f64::from).eq(values));
+    }
+
+    #[test]
+    fn a_type_of_blocks_without_a_decoder_is_named_with_those_that_have_one() {
+        let error = TensorType::of_gguf(19).decode(&[0; 50]).unwrap_err().to_string();
+        assert!(error.contains("IQ1_S") && error.contains("Q4_0") && error.contains("Q6_K"), "{error}");
     }
 
     #[test]

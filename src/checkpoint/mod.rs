@@ -148,6 +148,17 @@ impl Tensor {
         self.range.end - self.range.start
     }
 
+    /// The bytes of the values `values`, counted from its first in the order of the file. `None` if it has fewer, or if they do not begin
+    /// and end between two blocks.
+    pub(crate) fn bytes_of(&self, values: &Range<u64>) -> Option<Range<u64>> {
+        let (count, size) = self.dtype.piece()?;
+        let at = |value: u64| {
+            let bytes = (value / count).checked_mul(size).filter(|_| value.is_multiple_of(count))?;
+            self.range.start.checked_add(bytes).filter(|at| *at <= self.range.end)
+        };
+        Some(at(values.start)?..at(values.end)?)
+    }
+
     /// Puts the bytes of [`Tensor::range`] into the order of the shape.
     pub fn in_order(&self, bytes: Vec<u8>) -> Vec<u8> {
         match (&self.strides, self.dtype.piece()) {
@@ -458,6 +469,25 @@ pub enum TensorError {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn the_bytes_of_values_are_those_of_whole_blocks() {
+        let tensor = |dtype: TensorType, shape: &[u64], range: Range<u64>| Tensor {
+            name: String::new(),
+            dtype,
+            shape: shape.to_vec(),
+            shard: 0,
+            range,
+            strides: None,
+        };
+        let single = tensor(TensorType::parse("F32"), &[4], 10..26);
+        assert_eq!(single.bytes_of(&(1..3)), Some(14..22));
+        assert_eq!(single.bytes_of(&(1..5)), None, "it has four");
+        let blocks = tensor(TensorType::of_gguf(2), &[2, 64], 100..172);
+        assert_eq!(blocks.bytes_of(&(32..128)), Some(118..172));
+        assert_eq!(blocks.bytes_of(&(0..16)), None, "half a block");
+        assert_eq!(blocks.bytes_of(&(0..u64::MAX)), None);
+    }
 
     proptest! {
         #[test]

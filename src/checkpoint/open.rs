@@ -37,6 +37,10 @@ pub struct HeadersRead {
     pub bytes_read: u64,
 }
 
+/// More pairs of channels than any head has.
+#[cfg(feature = "verify")]
+const MOST_FACTORS: u64 = 4096;
+
 /// Folders by their paths, sorted.
 type Folders<S> = Vec<(String, Folder<S>)>;
 
@@ -229,6 +233,8 @@ async fn catalogue<S: ByteSource>(
         checkpoint.name = file_name(first.path()).to_owned();
     }
     checkpoint.sort();
+    #[cfg(feature = "verify")]
+    checkpoint.read_factors().await;
     #[cfg(feature = "more-formats")]
     order::sort_by(&mut checkpoint.stored_names, |a, b| a.0.cmp(&b.0));
     checkpoint.header_bytes = checkpoint.meter.bytes();
@@ -495,6 +501,26 @@ impl<S: ByteSource> Checkpoint<S> {
             let names = Some(names.as_slice()).filter(|_| whole);
             let of_root = |root| gguf::config(format!("{prefix}{root}"), &path, metadata.clone(), names);
             self.configs.extend(roots.into_iter().map(of_root));
+        }
+    }
+
+    /// Adds the numbers of [`gguf::FACTORS`] to the configurations of GGUF files. Without them a run refuses the tensors.
+    #[cfg(feature = "verify")]
+    async fn read_factors(&mut self) {
+        if self.format != Format::Gguf {
+            return;
+        }
+        let named = |name: &&'static str| {
+            let tensor =
+                self.tensors.iter().position(|tensor| tensor.name.strip_suffix(".weight") == Some(*name));
+            tensor
+                .filter(|&tensor| self.tensors[tensor].elements() <= MOST_FACTORS)
+                .map(move |tensor| (*name, tensor))
+        };
+        let found: Vec<(&'static str, usize)> = gguf::FACTORS.iter().filter_map(named).collect();
+        for (name, tensor) in found {
+            let Ok(values) = self.values(tensor).await else { continue };
+            self.configs.iter_mut().for_each(|config| config.set(name, values.clone().into()));
         }
     }
 

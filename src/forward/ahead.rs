@@ -30,17 +30,15 @@ impl Piece {
 
 /// The bytes of these values of a tensor. A strided tensor is read whole.
 fn range(tensor: &Tensor, values: Option<Range<u64>>) -> Range<u64> {
-    let whole = tensor.range.clone();
-    let Some(values) = values.filter(|_| tensor.strides.is_none()) else { return whole };
-    let Some(size) = tensor.bytes().checked_div(tensor.elements()) else { return whole };
-    let at = |value: u64| whole.start.saturating_add(value.saturating_mul(size)).min(whole.end);
-    at(values.start)..at(values.end)
+    let values = values.filter(|_| tensor.strides.is_none());
+    values.and_then(|values| tensor.bytes_of(&values)).unwrap_or_else(|| tensor.range.clone())
 }
 
-/// The pieces of a range.
-pub(super) fn pieces(shard: usize, range: Range<u64>) -> impl Iterator<Item = Piece> {
-    let end = range.end;
-    range.step_by(AT_ONCE as usize).map(move |from| Piece { shard, range: from..end.min(from + AT_ONCE) })
+/// The pieces of a range of a tensor's bytes. Each begins and ends between two blocks.
+pub(super) fn pieces(tensor: &Tensor, range: Range<u64>) -> impl Iterator<Item = Piece> + use<> {
+    let block = tensor.dtype.piece().map_or(1, |(_, bytes)| bytes.clamp(1, AT_ONCE));
+    let (shard, end, most) = (tensor.shard, range.end, AT_ONCE - AT_ONCE % block);
+    range.step_by(most as usize).map(move |from| Piece { shard, range: from..end.min(from + most) })
 }
 
 /// Reads that begin before anybody waits for them, roughly in the order of use.
@@ -52,18 +50,19 @@ pub(super) struct Ahead<'a> {
 }
 
 impl<'a> Ahead<'a> {
-    /// Begins these reads, each with its block, roughly in this order. At least `least` bytes are ahead.
+    /// Begins these reads of `tensors`, each with its block, roughly in this order. At least `least` bytes are ahead.
     pub(super) fn of<S: ByteSource>(
         checkpoint: &'a Checkpoint<S>,
+        tensors: &[Tensor],
         reads: impl Iterator<Item = (usize, Read)>,
         least: u64,
     ) -> Self {
         let (mut most, mut to_come) = (least, VecDeque::new());
         for (block, read) in reads {
-            let shard = checkpoint.tensors[read.tensor].shard;
-            let range = range(&checkpoint.tensors[read.tensor], read.values);
+            let tensor = &tensors[read.tensor];
+            let range = range(tensor, read.values);
             most = (range.end - range.start).max(most);
-            to_come.extend(pieces(shard, range).map(|piece| (block, piece)));
+            to_come.extend(pieces(tensor, range).map(|piece| (block, piece)));
         }
         let mut ahead = Self { begun: VecDeque::new(), to_come, most };
         ahead.begin(checkpoint);
@@ -111,6 +110,7 @@ impl<'a> Ahead<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checkpoint::dtype::TensorType;
     use crate::checkpoint::open;
     use crate::source::memory::MemorySource;
     use pollster::block_on;
@@ -163,7 +163,8 @@ mod tests {
     fn one_is_read_ahead_of_the_one_that_is_wanted_and_no_more() {
         let checkpoint = checkpoint();
         let before = begun(&checkpoint);
-        let mut ahead = Ahead::of(&checkpoint, (0..COUNT).map(|at| (at, Read::all(at))), 0);
+        let mut ahead =
+            Ahead::of(&checkpoint, &checkpoint.tensors, (0..COUNT).map(|at| (at, Read::all(at))), 0);
         for at in 0..COUNT {
             assert_eq!(begun(&checkpoint) - before, at + 1, "before tensor {at} is wanted");
             let piece = piece(&checkpoint, &checkpoint.tensors[at].name);
@@ -177,7 +178,8 @@ mod tests {
     fn what_an_earlier_block_did_not_want_is_forgotten_and_the_order_in_a_block_is_free() {
         let checkpoint = checkpoint();
         // Two blocks of three tensors.
-        let mut ahead = Ahead::of(&checkpoint, (0..COUNT).map(|at| (at / 3, Read::all(at))), 0);
+        let mut ahead =
+            Ahead::of(&checkpoint, &checkpoint.tensors, (0..COUNT).map(|at| (at / 3, Read::all(at))), 0);
         let piece = |at: usize| piece(&checkpoint, &checkpoint.tensors[at].name);
         assert!(ahead.take(&checkpoint, &piece(0)).is_some());
         assert!(ahead.take(&checkpoint, &piece(2)).is_none(), "not begun yet: who wants it reads it");
@@ -185,7 +187,8 @@ mod tests {
         assert!(ahead.take(&checkpoint, &piece(1)).is_none(), "each once");
         assert!(ahead.take(&checkpoint, &piece(4)).is_none());
         assert!(ahead.take(&checkpoint, &piece(3)).is_some());
-        let mut ahead = Ahead::of(&checkpoint, (0..COUNT).map(|at| (at / 3, Read::all(at))), 0);
+        let mut ahead =
+            Ahead::of(&checkpoint, &checkpoint.tensors, (0..COUNT).map(|at| (at / 3, Read::all(at))), 0);
         assert!(ahead.take(&checkpoint, &piece(4)).is_none());
         assert!(ahead.take(&checkpoint, &piece(0)).is_none(), "of an earlier block");
         assert!(ahead.take(&checkpoint, &piece(3)).is_some(), "begun when room was made for it");
@@ -196,7 +199,7 @@ mod tests {
         let checkpoint = checkpoint();
         let before = begun(&checkpoint);
         let part = |from: u64| (0, Read { tensor: 2, values: Some(from..from + 4) });
-        let mut ahead = Ahead::of(&checkpoint, [part(4), part(8)].into_iter(), 0);
+        let mut ahead = Ahead::of(&checkpoint, &checkpoint.tensors, [part(4), part(8)].into_iter(), 0);
         assert_eq!(begun(&checkpoint) - before, 1);
         let whole = piece(&checkpoint, "t2");
         let start = whole.range.start;
@@ -208,9 +211,17 @@ mod tests {
 
     #[test]
     fn the_pieces_of_a_range_are_all_of_it() {
-        let all: Vec<Piece> = pieces(3, 5..5 + 2 * AT_ONCE + 7).collect();
-        assert_eq!(all.iter().map(Piece::length).collect::<Vec<_>>(), [AT_ONCE, AT_ONCE, 7]);
-        assert!(all.windows(2).all(|two| two[0].range.end == two[1].range.start));
-        assert_eq!(pieces(0, 5..5).count(), 0);
+        let lengths = |dtype: &TensorType, range: Range<u64>| -> Vec<u64> {
+            let (name, dtype, shape) = (String::new(), dtype.clone(), Vec::new());
+            let tensor = Tensor { name, dtype, shape, shard: 3, range: range.clone(), strides: None };
+            let all: Vec<Piece> = pieces(&tensor, range).collect();
+            assert!(all.windows(2).all(|two| two[0].range.end == two[1].range.start));
+            all.iter().map(Piece::length).collect()
+        };
+        let bytes = TensorType::parse("I8");
+        assert_eq!(lengths(&bytes, 5..5 + 2 * AT_ONCE + 7), [AT_ONCE, AT_ONCE, 7]);
+        assert_eq!(lengths(&bytes, 5..5), [0; 0]);
+        let (blocks, most) = (TensorType::of_gguf(2), AT_ONCE / 18 * 18);
+        assert_eq!(lengths(&blocks, 5..5 + most + 36), [most, 36], "no block is cut");
     }
 }

@@ -3,19 +3,13 @@
 use super::feed_forward::at_once;
 use super::held::f32_bytes;
 use super::{AHEAD, sounds};
-use crate::checkpoint::Checkpoint;
 use crate::model::architecture::{
     Architecture, Attention, Block, DeltaRule, Embedding, FeedForward, Linear, Mixer,
 };
 
 /// Bytes of activations, of matrices on the device at the same time (as f32), and of weights read ahead, for this many tokens. The model
 /// may have an encoder of `encoded` tokens, whose own memory is not included.
-pub fn memory<S>(
-    checkpoint: &Checkpoint<S>,
-    architecture: &Architecture,
-    tokens: usize,
-    encoded: usize,
-) -> u64 {
+pub fn memory(architecture: &Architecture, tokens: usize, encoded: usize) -> u64 {
     let of_embedding = match &architecture.embedding {
         Embedding::Tokens(tokens) => tokens.projector.as_ref().map_or(0, |projector| {
             let vectors = (encoded / projector.square()) as u64;
@@ -27,22 +21,17 @@ pub fn memory<S>(
     };
     let of_blocks =
         architecture.blocks.iter().map(|block| of_block(block, architecture.width, tokens, encoded));
-    let stored = architecture.matrices().map(|linear| linear.bytes(&checkpoint.tensors)).max();
+    let stored = architecture.matrices().map(|linear| linear.bytes(&architecture.tensors)).max();
     let read = architecture.encoder.as_ref().map_or(0, |encoder| encoded as u64 * encoder.width as u64);
     let stream = 4 * tokens as u64 * architecture.width as u64 + read;
     4 * (stream + of_blocks.max().unwrap_or(0).max(of_embedding)) + stored.unwrap_or(0).max(AHEAD)
 }
 
 /// The same for a pass in parts of this many tokens, with `held` bytes of matrices that stay on the device.
-pub fn memory_in_parts<S>(
-    checkpoint: &Checkpoint<S>,
-    architecture: &Architecture,
-    tokens: usize,
-    held: u64,
-) -> u64 {
+pub fn memory_in_parts(architecture: &Architecture, tokens: usize, held: u64) -> u64 {
     // What goes to the scratch and comes back is in memory as bytes too.
     let bytes = 4 * tokens as u64 * architecture.width as u64;
-    memory(checkpoint, architecture, tokens, 0).saturating_add(held).saturating_add(bytes)
+    memory(architecture, tokens, 0).saturating_add(held).saturating_add(bytes)
 }
 
 /// Bytes of the matrices of the largest block as f32.

@@ -68,7 +68,8 @@ pub enum ForwardError {
     },
     /// A tensor is stored in a type that is not decoded.
     #[error(
-        "tensor `{tensor}` is stored as {dtype}, which is not decoded: a forward pass wants F32, F16 or BF16; measure activations of your own code instead"
+        "tensor `{tensor}` is stored as {dtype}, which is not decoded: open the model in F32, F16, BF16 or one of GGUF's {}, or measure activations of your own code instead",
+        crate::quantised::names()
     )]
     Type {
         /// The tensor.
@@ -428,13 +429,14 @@ pub struct Pass<'a, S, K: Kernels = Cpu> {
     held: Option<Rc<Held<K>>>,
 }
 
-/// Loads the first bytes of a tensor on a device, so that the caller can time it. Returns how many bytes.
+/// Loads the first bytes of one of the architecture's tensors on a device, so that the caller can time it. Returns how many bytes.
 pub async fn load_some<S: ByteSource, K: Kernels>(
     checkpoint: &Checkpoint<S>,
+    architecture: &Architecture,
     tensor: usize,
     kernels: &K,
 ) -> Result<u64, ForwardError> {
-    let weights = Weights::new(checkpoint);
+    let weights = Weights::new(checkpoint, &architecture.tensors);
     let (weight, bytes) = weights.first_piece(kernels, tensor).await?;
     // A GPU has only received them once it returns a value.
     kernels.get(&kernels.zeros(1)).await?;
@@ -477,9 +479,11 @@ impl<'a, S: ByteSource> Pass<'a, S> {
         architecture: &'a Architecture,
         input: Input<'a>,
     ) -> Result<Self, ForwardError> {
+        let weights = Weights::new(checkpoint, &architecture.tensors);
+        weights.are_decoded(architecture)?;
         Ok(Self {
             architecture,
-            weights: Rc::new(Weights::new(checkpoint)),
+            weights: Rc::new(weights),
             kernels: &Cpu,
             input,
             sequences: input.sequences(architecture)?,

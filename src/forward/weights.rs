@@ -6,7 +6,7 @@ use super::edit::Edit;
 use super::kernels::{Kernels, Shape};
 use crate::checkpoint::dtype::TensorType;
 use crate::checkpoint::{Checkpoint, Tensor};
-use crate::model::architecture::{Linear, Read};
+use crate::model::architecture::{Architecture, Linear, Read};
 use crate::model::operation::Layout;
 use crate::source::{ByteSource, SourceError};
 use safetensors::Dtype;
@@ -19,6 +19,7 @@ pub const AHEAD: u64 = 2 * AT_ONCE;
 /// The tensors of a checkpoint, and the edits of its linear maps.
 pub(super) struct Weights<'a, S> {
     checkpoint: &'a Checkpoint<S>,
+    tensors: &'a [Tensor],
     edits: &'a [Edit],
     ahead: RefCell<Ahead<'a>>,
 }
@@ -38,8 +39,20 @@ impl<K: Kernels> Loaded<K> {
 }
 
 impl<'a, S: ByteSource> Weights<'a, S> {
-    pub(super) fn new(checkpoint: &'a Checkpoint<S>) -> Self {
-        Self { checkpoint, edits: &[], ahead: RefCell::default() }
+    /// `tensors` are those that the numbers of an architecture refer to.
+    pub(super) fn new(checkpoint: &'a Checkpoint<S>, tensors: &'a [Tensor]) -> Self {
+        Self { checkpoint, tensors, edits: &[], ahead: RefCell::default() }
+    }
+
+    /// Checks that the matrices of an architecture are stored in types that are decoded, before a pass begins.
+    pub(super) fn are_decoded(&self, architecture: &Architecture) -> Result<(), ForwardError> {
+        let tables = architecture.embedding.tokens().map(|embedding| embedding.tokens);
+        let head = architecture.head.as_ref().map(|head| head.unembedding.weight);
+        let maps = architecture.matrices().map(|linear| linear.weight);
+        let mut matrices = maps.chain(tables).chain(head).map(|tensor| self.at(tensor));
+        matrices
+            .find(|tensor| tensor.dtype.decodable().is_err())
+            .map_or(Ok(()), |tensor| Err(undecoded(tensor)))
     }
 
     /// Returns the same tensors with other edits.
@@ -47,12 +60,12 @@ impl<'a, S: ByteSource> Weights<'a, S> {
     where
         'a: 'b,
     {
-        Weights { checkpoint: self.checkpoint, edits, ahead: RefCell::default() }
+        Weights { checkpoint: self.checkpoint, tensors: self.tensors, edits, ahead: RefCell::default() }
     }
 
     /// Begins these reads, each with its block, ahead of their use. Reads announced before are forgotten.
     pub(super) fn look_ahead(&self, reads: impl Iterator<Item = (usize, Read)>) {
-        self.ahead.replace(Ahead::of(self.checkpoint, reads, AHEAD));
+        self.ahead.replace(Ahead::of(self.checkpoint, self.tensors, reads, AHEAD));
     }
 
     async fn piece(&self, piece: Piece) -> Result<Vec<u8>, SourceError> {
@@ -69,7 +82,7 @@ impl<'a, S: ByteSource> Weights<'a, S> {
     }
 
     fn at(&self, tensor: usize) -> &'a Tensor {
-        &self.checkpoint.tensors[tensor]
+        &self.tensors[tensor]
     }
 
     /// Reads all values of a tensor.
@@ -163,17 +176,17 @@ impl<'a, S: ByteSource> Weights<'a, S> {
         kernels: &K,
         tensor: usize,
     ) -> Result<(K::Weight, u64), ForwardError> {
-        let size = self.size(tensor)?;
-        let elements = self.at(tensor).elements().min(AT_ONCE / size);
-        let dtype = &self.at(tensor).dtype;
-        let mut weight =
-            kernels.weight(dtype, elements as usize).ok_or_else(|| undecoded(self.at(tensor)))?;
+        let of = self.at(tensor);
+        let (values, size) = of.dtype.piece().ok_or_else(|| undecoded(of))?;
+        let count = (AT_ONCE / size).min(of.elements() / values);
+        let elements = count * values;
+        let mut weight = kernels.weight(&of.dtype, elements as usize).ok_or_else(|| undecoded(of))?;
         self.pieces(tensor, 0..elements, |bytes| {
             kernels.fill(&mut weight, bytes);
             Ok(())
         })
         .await?;
-        Ok((weight, elements * size))
+        Ok((weight, count * size))
     }
 
     /// Returns Σ w² over the matrix of a map.
@@ -212,35 +225,28 @@ impl<'a, S: ByteSource> Weights<'a, S> {
         Ok(values)
     }
 
-    /// Returns the bytes of one value.
-    fn size(&self, tensor: usize) -> Result<u64, ForwardError> {
-        let tensor = self.at(tensor);
-        let size = tensor.dtype.piece().filter(|(values, _)| *values == 1 && tensor.elements() > 0);
-        size.map(|(_, size)| size).ok_or_else(|| undecoded(tensor))
-    }
-
-    /// Reads values `elements` of a tensor, a piece at a time. A strided tensor is read whole, to put it in order.
+    /// Reads values `elements` of a tensor, whole blocks, a piece at a time. A strided tensor is read whole, to put it in order.
     async fn pieces(
         &self,
         tensor: usize,
         elements: Range<u64>,
         mut each: impl FnMut(&[u8]) -> Result<(), ForwardError>,
     ) -> Result<(), ForwardError> {
-        let size = self.size(tensor)?;
         let tensor = self.at(tensor);
-        let start = tensor.range.start;
+        let range = tensor.bytes_of(&elements).ok_or_else(|| undecoded(tensor))?;
         if tensor.strides.is_some() {
             let mut bytes = Vec::with_capacity(tensor.bytes() as usize);
-            for piece in pieces(tensor.shard, tensor.range.clone()) {
+            for piece in pieces(tensor, tensor.range.clone()) {
                 let read = self.piece(piece).await;
                 bytes.extend(
                     read.map_err(|error| ForwardError::Source { tensor: tensor.name.clone(), error })?,
                 );
             }
             let bytes = tensor.in_order(bytes);
-            return each(&bytes[(elements.start * size) as usize..(elements.end * size) as usize]);
+            let at = |byte: u64| (byte - tensor.range.start) as usize;
+            return each(&bytes[at(range.start)..at(range.end)]);
         }
-        for piece in pieces(tensor.shard, start + elements.start * size..start + elements.end * size) {
+        for piece in pieces(tensor, range) {
             let read = self.piece(piece).await;
             each(&read.map_err(|error| ForwardError::Source { tensor: tensor.name.clone(), error })?)?;
         }
@@ -336,7 +342,7 @@ mod tests {
         let (source, start) = (&checkpoint.shards[0], checkpoint.tensors[0].range.start);
         source.read.take();
         let wanted = [0, 5, 11];
-        let rows = block_on(Weights::new(&checkpoint).rows(0, &wanted, WIDTH)).unwrap();
+        let rows = block_on(Weights::new(&checkpoint, &checkpoint.tensors).rows(0, &wanted, WIDTH)).unwrap();
         let expected = wanted.map(|row| &values[row as usize * WIDTH..][..WIDTH]);
         assert_eq!(rows, expected.concat());
         let row = |row: u64| start + 16 * row;

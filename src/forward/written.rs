@@ -3,19 +3,20 @@
 use super::ForwardError;
 use super::weights::Weights;
 use crate::checkpoint::Checkpoint;
-use crate::model::architecture::{Block, Branch, FeedForward, Linear, Mixer};
+use crate::model::architecture::{Architecture, Block, Branch, FeedForward, Linear, Mixer};
 use crate::model::operation::Layout;
 use crate::source::ByteSource;
 
 /// Energy of the attention and of the feed-forward part of a block along the unit vector `direction` (d values):
 /// d·‖Uᵀu‖² ÷ ‖U‖²_F over the maps U (d × k) that write to the stream. 0 if u lies in their null space, 1 for a part that writes along
-/// every direction alike. A norm or a LayerScale behind a map belongs to it. `None` if a part writes nothing.
+/// every direction alike. The block is one of `architecture`. A norm or a LayerScale behind a map belongs to it. `None` if a part writes nothing.
 pub async fn energies<S: ByteSource>(
     checkpoint: &Checkpoint<S>,
+    architecture: &Architecture,
     block: &Block,
     direction: &[f64],
 ) -> Result<[Option<f64>; 2], ForwardError> {
-    let weights = Weights::new(checkpoint);
+    let weights = Weights::new(checkpoint, &architecture.tensors);
     let mut attention = Energy::default();
     let output = match &block.attention {
         Mixer::Softmax(attention) => &attention.output,

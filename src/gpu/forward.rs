@@ -23,6 +23,8 @@ use std::collections::HashMap;
 
 /// Threads of a workgroup in which each thread has one value.
 const THREADS: usize = 64;
+/// Bytes of a type that shaders do not read, which the CPU decodes at once.
+const DECODED_AT_ONCE: usize = 1 << 20;
 /// Tokens and outputs of a workgroup of `linear.wgsl`, and of `linear_in_software.wgsl`.
 const TILE: [usize; 2] = [64, 64];
 const TILE_IN_SOFTWARE: [usize; 2] = [128, 16];
@@ -410,18 +412,18 @@ impl Kernels for GpuKernels {
     }
 
     fn fill(&self, weight: &mut Weight, bytes: &[u8]) {
-        let decoded = match &weight.kind {
-            Stored::Decoded(dtype) => {
-                let mut values = Vec::new();
-                // The caller has already asked whether the type is decoded.
-                let _ = dtype.decode_f32(bytes, &mut values);
-                values.iter().flat_map(|value| value.to_le_bytes()).collect()
-            }
-            _ => Vec::new(),
+        let mut write = |bytes: &[u8]| {
+            self.write(&weight.held, weight.filled, bytes);
+            weight.filled += bytes.len() as u64;
         };
-        let bytes = if decoded.is_empty() { bytes } else { &decoded };
-        self.write(&weight.held, weight.filled, bytes);
-        weight.filled += bytes.len() as u64;
+        let Stored::Decoded(dtype) = &weight.kind else { return write(bytes) };
+        let block = dtype.piece().map_or(1, |(_, bytes)| bytes.max(1)) as usize;
+        for blocks in bytes.chunks(DECODED_AT_ONCE.div_ceil(block) * block) {
+            let mut values = Vec::new();
+            // The caller has already asked whether the type is decoded.
+            let _ = dtype.decode_f32(blocks, &mut values);
+            write(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
+        }
     }
 
     fn part(&self, x: &Values, from: usize, count: usize) -> Values {

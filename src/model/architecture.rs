@@ -10,12 +10,15 @@ use crate::model::operation::Reads;
 use crate::model::operation::Resizing;
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Architecture {
     /// `model_type`.
     pub family: String,
+    /// The tensors that the numbers in all parts refer to, in the files of the checkpoint. An encoder has the same.
+    pub tensors: Arc<[Tensor]>,
     /// Width d of the residual stream.
     pub width: usize,
     /// Rows of the token embedding. 0 if the model reads no tokens.

@@ -7,6 +7,8 @@
 //! [`resolve`](mod@resolve) makes the architecture from these, and names the field or tensor that does not fit. `windows` says which
 //! layers see a window, and what heads the others have. Nothing is approximated: what is not in the table is an error.
 //!
+//! `llama_cpp` makes a configuration of these families, and their names, from a GGUF file.
+//!
 //! [`catalogue`](mod@catalogue) follows the same rows without a checkpoint, and [`random`] makes a checkpoint at its initialisation.
 
 pub mod architecture;
@@ -16,6 +18,7 @@ mod dimensions;
 pub mod families;
 pub mod fields;
 mod images;
+mod llama_cpp;
 pub mod operation;
 pub mod random;
 mod read_fields;

@@ -7,7 +7,8 @@
 use super::ModelError;
 use super::catalogue::{Shape, catalogue};
 use super::dimensions::{Canvas, Dimensions, positional_convolution};
-use super::fields::Fields;
+use super::fields::{Accepted, Fields};
+use super::llama_cpp::Described;
 use super::resolve::{WEIGHT_NORM, row};
 use super::table::{ImagePositionsRow, InitialPositions, PositionRow, Row, SoundPositionsRow, SoundsRow};
 use super::timm;
@@ -100,17 +101,27 @@ pub fn sources(
     catalogue: &[Shape],
     seed: u64,
 ) -> Result<Vec<GeneratedSource>, ModelError> {
-    let read = timm::translated(config)?;
+    let names: Vec<&str> = catalogue.iter().map(|shape| shape.name.as_str()).collect();
+    let described = Described::of(config, &names, [].iter(), Accepted::All)?;
+    let read = match &described {
+        Some(described) => Cow::Borrowed(&described.config),
+        None => timm::translated(config)?,
+    };
     let family = read.family().unwrap_or("unknown");
     let row = row(&read, family, None)?;
     let fields = Fields::of_row(&read, family, row);
+    let row = &described.as_ref().map_or(*row, |described| described.row(row));
     let deviation = fields.number(&DEVIATION)?.unwrap_or(USUAL_DEVIATION);
     let scale = if row.norm.one_plus { 0.0 } else { 1.0 };
     let special = special(row, &fields)?;
     let key = |shape: &Shape| shape.name.bytes().fold(mixed(seed), |key, byte| mixed(key ^ u64::from(byte)));
     let normal = |shape: &Shape, deviation: f64| Rule::Normal { deviation, key: key(shape) };
     let rule = |shape: &Shape| {
-        let known = special.iter().find(|(end, _)| shape.name.ends_with(end.as_ref()));
+        let name = match &described {
+            Some(described) => Cow::Owned(described.in_family(&shape.name)),
+            None => Cow::Borrowed(&shape.name),
+        };
+        let known = special.iter().find(|(end, _)| name.ends_with(end.as_ref()));
         if let Some((_, initial)) = known {
             match initial {
                 Initial::Rule(rule) => *rule,
@@ -123,7 +134,7 @@ pub fn sources(
             }
         } else if shape.name.ends_with("bias") {
             Rule::Constant(0.0)
-        } else if shape.shape.len() < 2 || row.is_scale(&shape.name) {
+        } else if shape.shape.len() < 2 || row.is_scale(&name) {
             // In these families all vectors are biases or scales.
             Rule::Constant(scale)
         } else {

@@ -13,6 +13,7 @@ use super::dimensions::{
 };
 use super::families::rows;
 use super::fields::{Accepted, Fields};
+use super::llama_cpp::{Converted, Described};
 use super::rotary;
 use super::table::{
     CrossRow, DeltaRow, ExpertsRow, FeedForwardShape, Given, HeadNormsRow, HeadRow, HeadScales,
@@ -31,6 +32,7 @@ use crate::model::operation::Reads;
 use crate::source::ByteSource;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Resolves the model of a checkpoint. Of two towers it takes the one that reads images.
 pub fn resolve<S: ByteSource>(checkpoint: &Checkpoint<S>) -> Result<Architecture, ModelError> {
@@ -44,18 +46,31 @@ pub fn resolve_reading<S: ByteSource>(
     reads: Option<Reads>,
     accepted: Accepted<'_>,
 ) -> Result<Architecture, ModelError> {
-    let config =
-        checkpoint.config_of("").or_else(|| checkpoint.configs.first()).ok_or(ModelError::NoConfig)?;
-    let config = &*timm::translated(config)?;
+    let converted = Converted::of(checkpoint, accepted)?;
+    let catalogue = match &converted {
+        Some(converted) => Catalogue {
+            names: converted.names.iter().map(String::as_str).collect(),
+            tensors: Arc::clone(&converted.tensors),
+            described: Some(&converted.described),
+        },
+        None => Catalogue {
+            names: checkpoint.tensors.iter().map(|tensor| tensor.name.as_str()).collect(),
+            tensors: checkpoint.tensors.as_slice().into(),
+            described: None,
+        },
+    };
+    let stated = || checkpoint.config_of("").or_else(|| checkpoint.configs.first());
+    let config = converted.as_ref().map(|converted| &converted.described.config).or_else(stated);
+    let config = &*timm::translated(config.ok_or(ModelError::NoConfig)?)?;
     let family = config.family().unwrap_or("unknown");
     let row = row(config, family, reads)?;
     let of_row = |row: &'static Row, encoder: Option<Architecture>| {
         let fields = Fields::of_row(config, family, row);
-        Resolver::new(row, family, &fields, &checkpoint.tensors)?.architecture(encoder, accepted)
+        let row = converted.as_ref().map_or(*row, |converted| converted.described.row(row));
+        Resolver::new(&row, family, &fields, &catalogue)?.architecture(encoder, accepted)
     };
     let holds = |prefixes: &[&str]| {
-        let is_of = |tensor: &Tensor| prefixes.iter().any(|prefix| tensor.name.starts_with(prefix));
-        checkpoint.tensors.iter().any(is_of)
+        catalogue.names.iter().any(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)))
     };
     let Some(decoder) = decoder_row(config, family)?.filter(|decoder| holds(decoder.prefixes)) else {
         return of_row(row, None);
@@ -145,10 +160,19 @@ pub(super) const WEIGHT_NORM: [[&str; 2]; 2] =
 /// ε of the norms between convolutions. No field states it.
 const CONVOLUTION_EPSILON: f32 = 1e-5;
 
+/// The tensors of a checkpoint, with their names in the family's code.
+struct Catalogue<'a> {
+    names: Vec<&'a str>,
+    tensors: Arc<[Tensor]>,
+    /// What the names were made from, if the file has others.
+    described: Option<&'a Described>,
+}
+
 struct Resolver<'a> {
-    row: &'static Row,
+    row: &'a Row,
     family: &'a str,
     fields: &'a Fields<'a>,
+    catalogue: &'a Catalogue<'a>,
     tensors: &'a [Tensor],
     index: HashMap<&'a str, usize>,
     used: RefCell<Vec<bool>>,
@@ -158,13 +182,14 @@ struct Resolver<'a> {
 
 impl<'a> Resolver<'a> {
     fn new(
-        row: &'static Row,
+        row: &'a Row,
         family: &'a str,
         fields: &'a Fields<'a>,
-        tensors: &'a [Tensor],
+        catalogue: &'a Catalogue<'a>,
     ) -> Result<Self, ModelError> {
+        let tensors = &*catalogue.tensors;
         let index: HashMap<&str, usize> =
-            tensors.iter().enumerate().map(|(at, tensor)| (tensor.name.as_str(), at)).collect();
+            catalogue.names.iter().enumerate().map(|(at, name)| (*name, at)).collect();
         // T5 shares its embedding, which therefore has no prefix. The final norm shows the prefix instead.
         let landmark = |prefix: &&&str| {
             let after_blocks = row.final_norm.map(|name| format!("{prefix}{name}.weight"));
@@ -187,6 +212,7 @@ impl<'a> Resolver<'a> {
             row,
             family,
             fields,
+            catalogue,
             tensors,
             index,
             used: RefCell::new(vec![false; tensors.len()]),
@@ -233,9 +259,12 @@ impl<'a> Resolver<'a> {
             (None, None) => Vec::new(),
         };
         self.all_used(head.is_some())?;
-        let left_out_fields = self.fields.all_read(self.row.neutral, accepted)?;
+        let mut left_out_fields = self.fields.all_read(self.row.neutral, accepted)?;
+        left_out_fields
+            .extend(self.catalogue.described.iter().flat_map(|described| described.left_out.clone()));
         Ok(Architecture {
             family: self.family.to_owned(),
+            tensors: Arc::clone(&self.catalogue.tensors),
             width: self.size.width,
             vocabulary,
             longest,
@@ -288,7 +317,11 @@ impl<'a> Resolver<'a> {
     }
 
     fn tensor(&self, name: &str) -> Result<usize, ModelError> {
-        let missing = || ModelError::NoTensor { name: name.to_owned(), family: self.family.to_owned() };
+        let in_file = || match self.catalogue.described {
+            Some(described) => described.in_file(name),
+            None => name.to_owned(),
+        };
+        let missing = || ModelError::NoTensor { name: in_file(), family: self.family.to_owned() };
         self.find(name).ok_or_else(missing)
     }
 
@@ -346,7 +379,10 @@ impl<'a> Resolver<'a> {
         let scale = self.shaped(&format!("{name}.weight"), &[width])?;
         let shift = self.find(&format!("{name}.bias"));
         shift.map(|shift| self.check(shift, &[width])).transpose()?;
-        Ok(Norm { site: Some(name.to_owned()), ..self.norm_of(width, Some(scale), shift)? })
+        // The report has the names of the file.
+        let stored = &self.tensors[scale].name;
+        let site = stored.strip_suffix(".weight").unwrap_or(stored).to_owned();
+        Ok(Norm { site: Some(site), ..self.norm_of(width, Some(scale), shift)? })
     }
 
     /// Makes a norm of this family with these parameters, which is not a site of the report.
@@ -380,12 +416,12 @@ impl<'a> Resolver<'a> {
                     .any(|part| name.starts_with(part) || name.ends_with(part) || name.contains(part))
                 || (!with_head && name.starts_with("cls."))
         };
+        let mut unused = self.tensors.iter().zip(&self.catalogue.names).zip(used.iter());
         // DINOv3 stores an empty tensor if it has no register tokens.
-        let has_part = |tensor: &Tensor| tensor.elements() > 0 && !apart(&tensor.name);
-        let extra = self.tensors.iter().zip(used.iter()).find(|(tensor, used)| !**used && has_part(tensor));
+        let extra = unused.find(|((tensor, name), used)| !**used && tensor.elements() > 0 && !apart(name));
         match extra {
             None => Ok(()),
-            Some((tensor, _)) => {
+            Some(((tensor, _), _)) => {
                 Err(ModelError::Extra { name: tensor.name.clone(), family: self.family.to_owned() })
             }
         }

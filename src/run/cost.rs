@@ -4,12 +4,10 @@ use super::device::PassDevice;
 use super::fit::Fit;
 use super::machines::{Machine, machines};
 use super::planned::{MOVED_SEQUENCES, PassSpeeds, Run, StackRun, macs};
-use crate::inspect::Opened;
 use crate::measure::plan::{Speeds, block_operations, operations};
 use crate::model::Architecture;
 use crate::report::plan::{MachinePlan, RunPlan};
 use crate::report::{Warning, WarningCode};
-use crate::source::ByteSource;
 
 /// The work of a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -65,7 +63,7 @@ impl Run {
     }
 
     /// The work of the run if the loss decides at its first look, and at its last. Without a loss both are the same.
-    fn work<S: ByteSource>(&self, opened: &Opened<S>) -> [Work; 2] {
+    fn work(&self) -> [Work; 2] {
         let mut measuring = [0.0; 2];
         let mut add = |[sums, eigen]: [f64; 2]| {
             measuring[0] += sums;
@@ -86,8 +84,7 @@ impl Run {
         }
         let [whole, of_encoder] = self.multiplications();
         let of_moves = self.macs_of_moves(of_encoder);
-        let tensors = &opened.checkpoint().tensors;
-        let bytes = self.matrices().map(|linear| linear.bytes(tensors)).sum::<u64>() as f64;
+        let bytes = self.matrices().map(|linear| linear.bytes(self.tensors())).sum::<u64>() as f64;
         let most = self.most_for_loss().max(self.tokens());
         [self.tokens(), most].map(|tokens| {
             if !self.has_loss() {
@@ -109,10 +106,10 @@ impl Run {
     }
 
     /// Plans the run on a machine, and for the named ones.
-    pub fn cost<S: ByteSource>(&self, opened: &Opened<S>, device: &PassDevice, machine: &Machine) -> RunPlan {
+    pub fn cost(&self, device: &PassDevice, machine: &Machine) -> RunPlan {
         let architecture: &Architecture = &self.architecture;
-        let [least, most] = self.work(opened);
-        let fit = self.fit(opened.checkpoint(), machine.memory);
+        let [least, most] = self.work();
+        let fit = self.fit(machine.memory);
         let at_once = fit.measured_at_once(machine.memory, machine.threads);
         RunPlan {
             family: architecture.family.clone(),
@@ -141,26 +138,18 @@ impl Run {
             measured_at_once: at_once as u64,
             device: machine.name.clone(),
             gram_device: machine.gram_name.clone(),
-            machines: machines()
-                .iter()
-                .map(|machine| self.on_machine(opened, machine, [least, most]))
-                .collect(),
+            machines: machines().iter().map(|machine| self.on_machine(machine, [least, most])).collect(),
             warnings: self
                 .warnings()
                 .into_iter()
-                .chain(self.too_large(opened, device, fit))
+                .chain(self.too_large(device, fit))
                 .chain(too_much(fit.least(), machine))
                 .collect(),
         }
     }
 
-    fn on_machine<S: ByteSource>(
-        &self,
-        opened: &Opened<S>,
-        machine: &Machine,
-        work: [Work; 2],
-    ) -> MachinePlan {
-        let fit = self.fit(opened.checkpoint(), machine.memory);
+    fn on_machine(&self, machine: &Machine, work: [Work; 2]) -> MachinePlan {
+        let fit = self.fit(machine.memory);
         let at_once = fit.measured_at_once(machine.memory, machine.threads);
         MachinePlan {
             name: machine.name.clone(),
@@ -173,14 +162,8 @@ impl Run {
     }
 
     /// Warns if a buffer of the run is larger than the GPU allows.
-    fn too_large<S: ByteSource>(
-        &self,
-        opened: &Opened<S>,
-        machine: &PassDevice,
-        fit: Fit,
-    ) -> Option<Warning> {
-        let tensors = &opened.checkpoint().tensors;
-        let matrix = self.matrices().map(|linear| linear.bytes(tensors)).max().unwrap_or(0);
+    fn too_large(&self, machine: &PassDevice, fit: Fit) -> Option<Warning> {
+        let matrix = self.matrices().map(|linear| linear.bytes(self.tensors())).max().unwrap_or(0);
         let part = fit.sequences * self.length;
         let at_once = |tokens: usize| if fit.parts > 1 { part } else { tokens };
         let streams =

@@ -2,7 +2,6 @@
 
 use super::cut::Cut;
 use super::planned::{Run, StackRun};
-use crate::checkpoint::Checkpoint;
 use crate::forward::{self, Parts};
 use crate::measure::plan;
 use crate::model::architecture::Norm;
@@ -44,10 +43,10 @@ impl Fit {
 
 impl Run {
     /// Decides how the run fits into this many bytes. It is whole if that fits, or if the model has two stacks.
-    pub fn fit<S>(&self, checkpoint: &Checkpoint<S>, memory: Option<u64>) -> Fit {
+    pub fn fit(&self, memory: Option<u64>) -> Fit {
         let encoded = self.stacks().next().map_or(0, |first| first.tokens);
         let of_stack = |StackRun { architecture, tokens, .. }: StackRun<'_>| {
-            forward::memory(checkpoint, architecture, tokens, encoded)
+            forward::memory(architecture, tokens, encoded)
         };
         // An output and what it was before the scale, read from the device and copied for a thread that measures.
         let handed = |tokens: usize, width: usize| 16 * (tokens * width) as u64;
@@ -68,9 +67,8 @@ impl Run {
         }
         let left = memory.saturating_sub(site).saturating_sub(handed);
         let held = forward::block_bytes(&self.architecture).min(left / 2);
-        let of_part = |sequences: usize| {
-            forward::memory_in_parts(checkpoint, &self.architecture, sequences * self.length, held)
-        };
+        let of_part =
+            |sequences: usize| forward::memory_in_parts(&self.architecture, sequences * self.length, held);
         let fitting: Vec<usize> = (1..=count).collect();
         let sequences = fitting.partition_point(|sequences| of_part(*sequences) <= left).max(1);
         let (tokens, width) = (self.tokens() as u64, self.architecture.width as u64);

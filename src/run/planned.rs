@@ -5,7 +5,7 @@ use super::cut::Cut;
 use super::device::{NoGpu, PassDevice};
 use super::pass::Sites;
 use super::preservation;
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Tensor};
 use crate::forward::kernels::Cpu;
 use crate::forward::{ForwardError, Inputs, Pass, load_some};
 use crate::inspect::{Inspection, Opened};
@@ -573,17 +573,24 @@ impl Run {
         clock: impl Fn() -> f64,
     ) -> Result<f64, RunError> {
         let checkpoint = opened.checkpoint();
-        let bytes = |linear: &&Linear| linear.bytes(&checkpoint.tensors);
+        let bytes = |linear: &&Linear| linear.bytes(self.tensors());
         let Some(&Linear { weight: tensor, .. }) = self.matrices().max_by_key(bytes) else {
             return Ok(f64::INFINITY);
         };
         let began = clock();
         let bytes = match machine {
-            PassDevice::Cpu => load_some(checkpoint, tensor, &Cpu).await?,
+            PassDevice::Cpu => load_some(checkpoint, &self.architecture, tensor, &Cpu).await?,
             #[cfg(feature = "gpu")]
-            PassDevice::Gpu(kernels) => load_some(checkpoint, tensor, kernels.as_ref()).await?,
+            PassDevice::Gpu(kernels) => {
+                load_some(checkpoint, &self.architecture, tensor, kernels.as_ref()).await?
+            }
         };
         Ok(bytes as f64 / (clock() - began).max(1e-3))
+    }
+
+    /// Returns the tensors that the architecture refers to.
+    pub(super) fn tensors(&self) -> &[Tensor] {
+        &self.architecture.tensors
     }
 
     /// Returns the linear maps whose matrices a pass reads whole.

@@ -256,14 +256,13 @@ pub async fn preservation<S: ByteSource, K: Kernels>(
 ) -> Result<Vec<Preservation>, ForwardError> {
     let pass = Pass::new(checkpoint, architecture, input)?.on(kernels).pausing(pause);
     let mut found = Vec::new();
-    match move_readers(checkpoint, architecture, kernels, &pass, progress, &mut found).await {
+    match move_readers(architecture, kernels, &pass, progress, &mut found).await {
         Ok(()) | Err(ForwardError::Stopped { .. }) => Ok(found),
         Err(error) => Err(error),
     }
 }
 
 async fn move_readers<S: ByteSource, K: Kernels>(
-    checkpoint: &Checkpoint<S>,
     architecture: &Architecture,
     kernels: &K,
     pass: &Pass<'_, S, K>,
@@ -325,7 +324,7 @@ async fn move_readers<S: ByteSource, K: Kernels>(
         for (&direction, values) in directions.iter().zip(values[1..].chunks_exact(SIZES.len())) {
             found.push(Preservation {
                 site: reader.site(),
-                reader: checkpoint.tensors[reader.linear.weight].name.clone(),
+                reader: architecture.tensors[reader.linear.weight].name.clone(),
                 tied: architecture
                     .embedding
                     .tokens()

@@ -10,7 +10,6 @@ use super::pass::{Measured, Sites};
 use super::planned::{Extent, Model, PassSpeeds, Run, RunError};
 use super::random_init;
 use super::result::{RunOutcome, RunResult};
-use crate::checkpoint::Checkpoint;
 use crate::forward::kernels::{Cpu, Kernels};
 use crate::forward::{ForwardError, Pause, Standing};
 use crate::inspect::Opened;
@@ -107,7 +106,7 @@ impl Session {
         let pass = PassSpeeds { multiplications, loading };
         let Self { memory, threads, .. } = *self;
         let machine = Machine { name, gram_name, memory, pass, speeds, threads, shared };
-        let mut plan = self.run.cost(opened, &self.machine, &machine);
+        let mut plan = self.run.cost(&self.machine, &machine);
         plan.warnings.extend(self.warnings.iter().cloned());
         Ok(plan)
     }
@@ -129,8 +128,8 @@ impl Session {
     }
 
     /// How many norms can be measured at once.
-    pub fn measured_at_once<S>(&self, checkpoint: &Checkpoint<S>) -> usize {
-        self.run.fit(checkpoint, self.memory).measured_at_once(self.memory, self.threads)
+    pub fn measured_at_once(&self) -> usize {
+        self.run.fit(self.memory).measured_at_once(self.memory, self.threads)
     }
 
     /// Returns the run.
@@ -214,7 +213,7 @@ async fn run<S: ByteSource>(opened: &Opened<S>, request: &Request) -> Result<(Ru
         warnings.extend(of_ids);
     }
     let run = Run::new(opened.checkpoint(), model, content, *sites, *preservation)?;
-    let fit = run.fit(opened.checkpoint(), *memory);
+    let fit = run.fit(*memory);
     Ok((run.in_parts(fit), warnings))
 }
 

@@ -5,7 +5,7 @@ use super::result::RunResult;
 use crate::checkpoint::Checkpoint;
 use crate::forward::energies;
 use crate::measure::residual::Stream;
-use crate::model::architecture::Block;
+use crate::model::architecture::{Architecture, Block};
 use crate::model::{self, Accepted};
 use crate::report::{Warning, WarningCode};
 use crate::source::ByteSource;
@@ -19,12 +19,15 @@ pub async fn complete<S: ByteSource>(checkpoint: &Checkpoint<S>, result: &mut Ru
     let Ok(architecture) = model::resolve_reading(checkpoint, Some(result.reads), Accepted::All) else {
         return;
     };
-    let blocks: Vec<&Block> = architecture.stacks().flat_map(|stack| &stack.blocks).collect();
+    let blocks: Vec<(&Architecture, &Block)> = architecture
+        .stacks()
+        .flat_map(|stack| stack.blocks.iter().map(move |block| (stack, block)))
+        .collect();
     for (index, place) in deepest(&result.measured) {
-        let Some(block) = blocks.get(index) else { continue };
+        let Some((stack, block)) = blocks.get(index) else { continue };
         let Some(Measured::Block(_, Ok(stream))) = result.measured.get_mut(place) else { continue };
         let Some(direction) = stream.bottom() else { continue };
-        match energies(checkpoint, block, direction).await {
+        match energies(checkpoint, stack, block, direction).await {
             Ok(found) => stream.take_energies(found),
             Err(error) => {
                 let message =

@@ -1,12 +1,14 @@
 //! Text as the input of a forward pass: token ids from the checkpoint's own tokenizer, in whole sequences.
 //!
-//! [`Tokenizer`] is the `tokenizer.json` beside the weights. [`input`] makes token ids from the user's choice. [`caught`] turns panics of
+//! [`Tokenizer`] is the `tokenizer.json` beside the weights, or one that `vocabulary` and `splits` make from what a GGUF file says. [`input`] makes token ids from the user's choice. [`caught`] turns panics of
 //! the tokenizer into errors.
 
 pub mod caught;
 pub mod ids;
 pub mod input;
+mod splits;
 mod tokenizer;
+mod vocabulary;
 
 use crate::source::SourceError;
 
@@ -31,6 +33,16 @@ pub enum TextError {
         /// The file.
         file: String,
         /// Why it could not be read.
+        reason: String,
+    },
+    /// The vocabulary in a GGUF file does not make a tokenizer.
+    #[error(
+        "the tokenizer in `{file}` is not usable: {reason}; put the model's tokenizer.json beside the file, or give token ids instead of text"
+    )]
+    Vocabulary {
+        /// The file.
+        file: String,
+        /// Why.
         reason: String,
     },
     /// There is text, but no tokenizer.

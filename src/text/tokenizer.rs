@@ -1,8 +1,12 @@
-//! The tokenizer of a checkpoint, as its `tokenizer.json` describes it.
+//! The tokenizer of a checkpoint, as its `tokenizer.json` or the vocabulary of its GGUF file describes it.
 
 use super::TextError;
 use super::caught::caught;
+use super::vocabulary;
+use crate::checkpoint::CheckpointError;
 use crate::checkpoint::formats::TOKENIZER;
+use crate::checkpoint::gguf::GgufError;
+use crate::checkpoint::gguf::vocabulary::Vocabulary;
 use crate::inspect::Opened;
 use crate::source::ByteSource;
 use base64::Engine;
@@ -42,8 +46,37 @@ impl Tokenizer {
 
     /// Reads the tokenizer of an open checkpoint. `None` if it has none.
     pub async fn of<S: ByteSource>(opened: &Opened<S>) -> Option<Result<Self, TextError>> {
-        let read = opened.checkpoint().for_run(TOKENIZER).await?;
-        Some(read.map_err(TextError::from).and_then(|(path, bytes)| Self::read(&path, &bytes)))
+        let checkpoint = opened.checkpoint();
+        if let Some(read) = checkpoint.for_run(TOKENIZER).await {
+            return Some(read.map_err(TextError::from).and_then(|(path, bytes)| Self::read(&path, &bytes)));
+        }
+        Some(
+            checkpoint
+                .vocabulary()
+                .await?
+                .map_err(Self::unread)
+                .and_then(|found| Self::of_vocabulary(&found)),
+        )
+    }
+
+    /// Makes the tokenizer of a GGUF file.
+    pub fn of_vocabulary(found: &Vocabulary) -> Result<Self, TextError> {
+        let unusable = |reason| TextError::Vocabulary { file: found.path.clone(), reason };
+        let made = vocabulary::tokenizer(found).map_err(unusable)?;
+        Self::read(&found.path, &made).map_err(|error| match error {
+            TextError::NotATokenizer { reason, .. } => unusable(reason),
+            other => other,
+        })
+    }
+
+    fn unread(error: CheckpointError) -> TextError {
+        match error {
+            CheckpointError::Source(error) => error.into(),
+            CheckpointError::Gguf(GgufError { file, problem }) => {
+                TextError::Vocabulary { file, reason: problem.to_string() }
+            }
+            other => TextError::Vocabulary { file: String::new(), reason: other.to_string() },
+        }
     }
 
     /// Path of the file.

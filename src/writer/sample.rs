@@ -59,10 +59,9 @@ pub struct Sampled {
 pub fn plan(tensors: &[Tensor], writers: Vec<Writer>, budget: u64) -> Vec<Planned> {
     let usable = writers.into_iter().filter(|writer| {
         let tensor = &tensors[writer.tensor];
-        let decodable = element_size(tensor).is_some()
-            && !is_quantised(tensors, tensor)
-            && lines(tensor, writer).is_some();
-        writer.rows >= LEAST && writer.columns >= LEAST && decodable
+        let readable =
+            piece(tensor).is_some() && !has_scales(tensors, tensor) && lines(tensor, writer).is_some();
+        writer.rows >= LEAST && writer.columns >= LEAST && readable
     });
     let stacks = order::groups(usable.map(|writer| (writer.stack.clone(), writer)));
     let share = stacks.len().max(1) as u64;
@@ -102,16 +101,21 @@ fn spread(writers: Vec<Writer>, count: usize) -> Vec<Writer> {
 
 /// The columns of one writer that `bytes` pay for. They begin at a place that differs from writer to writer.
 fn columns_of(tensors: &[Tensor], writer: Writer, bytes: u64) -> Option<Planned> {
-    let column = writer.rows.checked_mul(element_size(&tensors[writer.tensor])?)?;
-    let count = (bytes / column).min(writer.columns).min(COLUMNS);
+    let tensor = &tensors[writer.tensor];
+    let (values, size) = piece(tensor)?;
+    // Where the rows of U are stored one after the other, a block holds several columns of one row.
+    let step = if lines(tensor, &writer)?.columns { 1 } else { values };
+    let cost = writer.rows.checked_mul(step)?.checked_div(values)?.checked_mul(size)?;
+    let count = (bytes.checked_div(cost)?.saturating_mul(step)).min(writer.columns).min(COLUMNS);
+    let count = count - count % step;
     if count < LEAST {
         return None;
     }
     let room = writer.columns - count;
     // Multiples of the golden ratio spread the places as if at random, and are the same in every run.
     let fraction = (writer.tensor as f64 * 0.618_033_988_749_895).fract();
-    let start = (fraction * room as f64) as u64;
-    Some(Planned { bytes: column * count, columns: start..start + count, writer })
+    let start = (fraction * room as f64) as u64 / step * step;
+    Some(Planned { bytes: cost * (count / step), columns: start..start + count, writer })
 }
 
 /// How the numbers of a writer U are arranged in the file.
@@ -135,15 +139,15 @@ fn lines(tensor: &Tensor, writer: &Writer) -> Option<Lines> {
     }
 }
 
-/// Bytes of an element. A decoder reads whole bytes, so smaller types and blocks are not sampled.
-fn element_size(tensor: &Tensor) -> Option<u64> {
-    tensor.dtype.bits().filter(|bits| bits.is_multiple_of(8)).map(|bits| bits / 8)
+/// Values and bytes of the smallest piece that a decoder reads: a block, or an element of whole bytes. Smaller types are not sampled.
+fn piece(tensor: &Tensor) -> Option<(u64, u64)> {
+    tensor.dtype.piece().filter(|_| tensor.dtype.decodable().is_ok())
 }
 
 /// Whether weights have scales beside them: F8 weights are stored with a scale for each block of values, and mean nothing without
 /// it.
-fn is_quantised(tensors: &[Tensor], tensor: &Tensor) -> bool {
-    if element_size(tensor) != Some(1) {
+fn has_scales(tensors: &[Tensor], tensor: &Tensor) -> bool {
+    if tensor.dtype.bits() != Some(8) {
         return false;
     }
     let stem = tensor.name.trim_end_matches("weight");
@@ -183,7 +187,6 @@ async fn energy<S: ByteSource>(
     columns: Range<u64>,
 ) -> Option<Energy> {
     let tensor = &checkpoint.tensors[writer.tensor];
-    let size = element_size(tensor)?;
     let count = columns.end - columns.start;
     let scale = match writer.scale {
         Some(scale) => Some(layer_scale(checkpoint, &checkpoint.tensors[scale]).await?),
@@ -203,17 +206,21 @@ async fn energy<S: ByteSource>(
     } else {
         (columns.start, writer.rows, count)
     };
-    let together = if run == stride { (CHUNK / (run * size)).max(1) } else { 1 };
+    let of_line = tensor.bytes_of(&(0..run))?;
+    let together = if run == stride { (CHUNK / (of_line.end - of_line.start)).max(1) } else { 1 };
     let starts: Vec<u64> = (0..lines).step_by(together as usize).collect();
     let mut reads = stream::iter(starts.into_iter().map(|line| async move {
         let held = together.min(lines - line);
-        let start = tensor.range.start + (first + line * stride) * size;
-        let bytes = checkpoint.read_weights(tensor.shard, start..start + held * run * size).await;
+        let start = first + line * stride;
+        let bytes = match tensor.bytes_of(&(start..start + held * run)) {
+            Some(range) => checkpoint.read_weights(tensor.shard, range).await.ok(),
+            None => None,
+        };
         (line, bytes)
     }))
     .buffer_unordered(CONCURRENT);
     while let Some((line, bytes)) = reads.next().await {
-        let values = tensor.dtype.decode(&bytes.ok()?).ok()?;
+        let values = tensor.dtype.decode(&bytes?).ok()?;
         for (index, value) in values.into_iter().enumerate() {
             let (stored_line, at) = (line as usize + index / run as usize, index % run as usize);
             if by_column {

@@ -104,7 +104,7 @@ fn the_energies_of_all_channels_are_one_on_average() {
         let mut sums = [0.0; 2];
         for channel in 0..width {
             let direction: Vec<f64> = (0..width).map(|at| f64::from(u8::from(at == channel))).collect();
-            let found = block_on(energies(&checkpoint, block, &direction)).unwrap();
+            let found = block_on(energies(&checkpoint, &architecture, block, &direction)).unwrap();
             sums.iter_mut().zip(found).for_each(|(sum, energy)| *sum += energy.unwrap());
         }
         let mean = sums.map(|sum| sum / width as f64);
@@ -135,7 +135,8 @@ fn the_energy_of_a_channel_is_that_of_its_row_in_the_output_map() {
         };
         let expected = width as f64 * squares(&of_channel) / squares(&|_| true);
         let direction: Vec<f64> = (0..width).map(|at| f64::from(u8::from(at == channel))).collect();
-        let [found, _] = block_on(energies(&checkpoint, &architecture.blocks[0], &direction)).unwrap();
+        let [found, _] =
+            block_on(energies(&checkpoint, &architecture, &architecture.blocks[0], &direction)).unwrap();
         let found = found.unwrap();
         assert!((found - expected).abs() < 1e-6 * expected, "{family}: {found}, {expected}");
     }

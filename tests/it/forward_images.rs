@@ -14,7 +14,7 @@ use gammascope::measure::gram::Gridded;
 use gammascope::model::catalogue::Shape;
 use gammascope::model::operation::Reads;
 use gammascope::model::random::twin;
-use gammascope::model::{ModelError, catalogue, resolve, resolve_reading};
+use gammascope::model::{Accepted, ModelError, catalogue, resolve, resolve_reading};
 use gammascope::pixels::{PixelChoice, of_images};
 use gammascope::report::{
     MeasuredVerdict, PreservationDirection, PreservationMeasure, PreservationVerdict, Warning,
@@ -112,7 +112,8 @@ async fn departs(family: &str, kernels: &impl Kernels) -> Result<(), String> {
     for case in cases(&expected) {
         let given = Case::of(&expected, &case);
         let reads = given.input().reads();
-        let architecture = resolve_reading(&checkpoint, Some(reads)).map_err(|error| error.to_string())?;
+        let architecture = resolve_reading(&checkpoint, Some(reads), Accepted::Only(&[]))
+            .map_err(|error| error.to_string())?;
         let pass = Pass::new(&checkpoint, &architecture, given.inputs());
         let pass = pass.map_err(|error| format!("{case}: {error}"))?.on(kernels);
         let mut results = Vec::new();
@@ -181,9 +182,9 @@ fn norms_are_shown_under_the_names_of_the_report() {
             let given = Case::of(&expected, &case);
             let reads = Some(given.input().reads());
             // The conventions are those of the report.
-            let model = Model::reading(&checkpoint, Extent::default(), reads).unwrap();
+            let model = Model::reading(&checkpoint, Extent::default(), reads, Accepted::Only(&[])).unwrap();
             model.fits(&report).unwrap_or_else(|error| panic!("{family}: {error}"));
-            let architecture = resolve_reading(&checkpoint, reads).unwrap();
+            let architecture = resolve_reading(&checkpoint, reads, Accepted::Only(&[])).unwrap();
             let pass = Pass::new(&checkpoint, &architecture, given.inputs()).unwrap();
             let mut visit = async |seen: Seen<'_>| {
                 if let Seen::Norm { site, width, .. } = seen {
@@ -257,7 +258,7 @@ fn a_configuration_alone_gives_the_catalogue_of_its_checkpoint() {
 fn of_two_towers_the_one_that_reads_the_input_runs() {
     for family in ["clip", "siglip"] {
         let checkpoint = open(&folder(family));
-        let of = |reads| resolve_reading(&checkpoint, reads).unwrap();
+        let of = |reads| resolve_reading(&checkpoint, reads, Accepted::Only(&[])).unwrap();
         assert_eq!(of(Some(Reads::Tokens)).width, 24);
         assert_eq!(of(Some(Reads::Pixels)).width, 32);
         assert_eq!(of(None).embedding.reads(), Reads::Pixels);
@@ -265,7 +266,7 @@ fn of_two_towers_the_one_that_reads_the_input_runs() {
     }
     // A tower alone is always chosen, and then refuses inputs that it does not read.
     let checkpoint = open(&folder("clip-text"));
-    let architecture = resolve_reading(&checkpoint, Some(Reads::Pixels)).unwrap();
+    let architecture = resolve_reading(&checkpoint, Some(Reads::Pixels), Accepted::Only(&[])).unwrap();
     let input = Input::pixels(&[0.0; 48], [1, 1, 3, 4, 4]).unwrap();
     let error = Pass::new(&checkpoint, &architecture, input).err().unwrap().to_string();
     assert_eq!(error, "the model reads token ids, and was given images: give it the other");
@@ -726,7 +727,7 @@ fn changed(family: &str, from: &str, to: &str) -> Result<(), ModelError> {
         MemorySource::new("config.json", config.replacen(from, to, 1).into_bytes()),
     ];
     let checkpoint = block_on(checkpoint::open(sources, |_| {})).unwrap();
-    resolve_reading(&checkpoint, Some(Reads::Tokens))?;
+    resolve_reading(&checkpoint, Some(Reads::Tokens), Accepted::Only(&[]))?;
     resolve(&checkpoint).map(|_| ())
 }
 

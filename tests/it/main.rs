@@ -23,6 +23,7 @@ mod findings;
 mod forward;
 mod forward_images;
 mod gguf;
+mod gguf_run;
 mod ground_truth;
 mod image_and_text;
 mod inputs;

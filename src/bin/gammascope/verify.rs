@@ -175,7 +175,7 @@ fn ran<S: ByteSource>(
 ) -> Result<RunResult, String> {
     let began = Instant::now();
     let (inspection, device) = (&opened.inspection, session.device());
-    let threads = session.measured_at_once(opened.checkpoint());
+    let threads = session.measured_at_once();
     // If the pass is ahead, it waits. Where memory is short, it waits until a thread takes the sample.
     let (give, samples) = sync_channel(if session.needs_scratch() { 0 } else { threads });
     let samples = Arc::new(Mutex::new(samples));

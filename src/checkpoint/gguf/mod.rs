@@ -11,6 +11,8 @@
 
 mod cursor;
 mod metadata;
+#[cfg(feature = "verify")]
+pub mod vocabulary;
 
 use super::CheckpointError;
 use super::dtype::TensorType;
@@ -25,6 +27,11 @@ pub(super) use metadata::config;
 
 /// The first bytes of every GGUF file.
 pub const MAGIC: &[u8; 4] = b"GGUF";
+
+/// Tensors whose numbers divide the frequencies of a rotary code, without `.weight`. A run needs the numbers to know the model, so they
+/// become fields of the configuration.
+#[cfg(feature = "verify")]
+pub(crate) const FACTORS: [&str; 3] = ["rope_freqs", "rope_factors_short", "rope_factors_long"];
 
 /// The largest header that is walked: ten times what the largest vocabularies take.
 pub const MAX_HEADER_BYTES: u64 = 256 * 1024 * 1024;

@@ -27,6 +27,7 @@ pub(crate) fn usual() -> Request {
         pixels: None,
         sounds: None,
         preservation: false,
+        assume: Vec::new(),
         on,
         memory,
         threads,
