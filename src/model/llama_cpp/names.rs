@@ -88,7 +88,9 @@ fn of_experts(row: &Row, tensor: &Tensor) -> Option<Vec<(String, Tensor)>> {
     let at = EXPERTS.iter().position(|own| *own == part)?;
     let (name, path) = (row.feed_forward.experts?.expert[at], block_path(row, layer));
     let (&experts, shape) = tensor.shape.split_first()?;
-    let values = shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size))?;
+    let values = shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size));
+    // Any number of experts without values would fit.
+    let values = values.filter(|values| *values > 0)?;
     let of = |expert: u64| {
         let first = expert.checked_mul(values)?;
         let range = tensor.bytes_of(&(first..first.checked_add(values)?))?;
