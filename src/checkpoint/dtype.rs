@@ -153,6 +153,11 @@ impl TensorType {
         matches!(self, Self::Known(F64 | F32 | F16 | BF16 | F8_E4M3 | F8_E5M2)) || self.is_q8_0()
     }
 
+    /// Whether the values of a linear map could be stored in this type.
+    pub(crate) fn may_be_weights(&self) -> bool {
+        self.is_floating() || matches!(self, Self::Block(_))
+    }
+
     fn is_q8_0(&self) -> bool {
         matches!(self, Self::Block(block) if block.name == Q8_0)
     }

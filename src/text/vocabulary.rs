@@ -67,7 +67,7 @@ fn byte_level<'a>(
     let pairs = vocabulary.merges.iter().filter_map(|pair| pair.split_once(' '));
     Ok(Document {
         version: "1.0",
-        added_tokens: added(vocabulary),
+        added_tokens: added(vocabulary, false),
         normalizer: splits.composes.then(|| json!({"type": "NFC"})),
         pre_tokenizer: Some(splits.pre_tokenizer()),
         model: Pairs {
@@ -99,7 +99,8 @@ fn sentence_piece<'a>(
     };
     Ok(Document {
         version: "1.0",
-        added_tokens: added(vocabulary),
+        // With a space before it, a token would not be what the user gave.
+        added_tokens: added(vocabulary, vocabulary.space_before == Some(false)),
         normalizer: Some(normalizer),
         pre_tokenizer: None,
         model: Pairs {
@@ -136,14 +137,15 @@ fn is_known(ids: &HashMap<&str, usize>, (a, b): &(&str, &str)) -> bool {
     ids.contains_key(a) && ids.contains_key(b) && ids.contains_key(format!("{a}{b}").as_str())
 }
 
-/// The tokens that are found in a text before it is split.
-fn added(vocabulary: &Vocabulary) -> Vec<Value> {
+/// The tokens that are found in a text before it is split. Those that the user gave are found in the `normalized` text, or else in the text
+/// itself: a run of spaces is a token of Gemma, and so is the same run of the sign that stands for a space.
+fn added(vocabulary: &Vocabulary, normalized: bool) -> Vec<Value> {
     let kinds = vocabulary.tokens.iter().zip(&vocabulary.kinds).enumerate();
     let is_added = |kind: &f64| SPECIAL.contains(kind) || *kind == USER_DEFINED;
     let added = kinds.filter(|(_, (token, kind))| is_added(kind) && !token.is_empty());
     let object = |(id, (token, kind)): (usize, (&String, &f64))| {
-        json!({"id": id, "content": token, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
-            "special": SPECIAL.contains(kind)})
+        json!({"id": id, "content": token, "single_word": false, "lstrip": false, "rstrip": false,
+            "normalized": normalized && *kind == USER_DEFINED, "special": SPECIAL.contains(kind)})
     };
     added.map(object).collect()
 }

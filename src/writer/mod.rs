@@ -224,7 +224,7 @@ fn by_shape(tensors: &[Tensor], sites: &[NormSite]) -> Vec<Writer> {
 /// Rows and columns of a floating matrix.
 fn matrix(tensor: &Tensor) -> Option<(u64, u64)> {
     match tensor.shape[..] {
-        [rows, columns] if rows > 1 && columns > 1 && tensor.dtype.is_floating() => Some((rows, columns)),
+        [rows, columns] if rows > 1 && columns > 1 && tensor.dtype.may_be_weights() => Some((rows, columns)),
         _ => None,
     }
 }

@@ -161,9 +161,10 @@ fn scales_of_supported_types_are_read_and_unknown_types_are_skipped() {
         &inspection.report.warnings[0].message,
         &["blk.0.ffn_up.weight", "ggml type 4321", "the gguf format"],
     );
-    let norm = Gguf::of("llama").tensor("output_norm.weight", &[256], Q4_K, vec![0; 144]);
+    // IQ1_S.
+    let norm = Gguf::of("llama").tensor("output_norm.weight", &[256], 19, vec![0; 50]);
     let report = open(vec![("m.gguf", norm.build())]).unwrap().report;
-    says(&report.warnings[0].message, &["output_norm.weight", "Q4_K"]);
+    says(&report.warnings[0].message, &["output_norm.weight", "IQ1_S", "Q4_K"]);
 }
 
 #[test]

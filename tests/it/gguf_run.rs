@@ -1,7 +1,7 @@
 //! GGUF files run as the models that they were made from. The models are the tiny checkpoints of tests/forward, converted here as
 //! llama.cpp's converter does it, under the names of gguf-py (`scripts/fixtures/gguf_names.py`).
 
-use crate::support::families::compare;
+use crate::support::families::{compare, furthest};
 use crate::support::gguf::Gguf;
 use crate::support::sampled;
 use gammascope::checkpoint::{self, Checkpoint};
@@ -115,6 +115,7 @@ impl Model {
             ("attention.key_length", self.count(&["head_dim"])),
             ("attention.value_length", self.count(&["head_dim"])),
             ("attention.sliding_window", self.count(&["sliding_window"])),
+            ("attention.sliding_window_pattern", self.count(&["_sliding_window_pattern"])),
             ("expert_count", self.count(&["num_local_experts"])),
             ("expert_used_count", self.count(&["num_experts_per_tok"])),
             ("context_length", self.count(&["max_position_embeddings", "n_positions"])),
@@ -250,10 +251,17 @@ impl Model {
 fn as_llama_cpp_runs_it(config: &mut Value) {
     let fields = config.as_object_mut().unwrap();
     fields.remove("layer_types");
+    if fields["model_type"] == "gpt_neox" {
+        fields.insert("hidden_act".to_owned(), "gelu".into());
+    }
     if let Some(width) =
         fields.get("head_dim").cloned().filter(|_| fields.contains_key("query_pre_attn_scalar"))
     {
         fields.insert("query_pre_attn_scalar".to_owned(), width);
+    }
+    // Else both blocks of the small model would see a window.
+    if fields.contains_key("_sliding_window_pattern") {
+        fields.insert("_sliding_window_pattern".to_owned(), 2.into());
     }
     if fields.contains_key("use_sliding_window") {
         fields.insert("use_sliding_window".to_owned(), false.into());
@@ -637,6 +645,11 @@ fn real_gguf_files_compute_what_their_decoded_values_do() {
         let found = hidden(&checkpoint, &own, &ids).unwrap();
         let expected = hidden(&twin, &twins, &ids).unwrap();
         assert_eq!(found.len(), BLOCKS + 1);
-        departs(&found, &expected).unwrap_or_else(|error| panic!("{file}: {error}"));
+        for (found, expected) in found.iter().zip(&expected) {
+            let expected: Vec<f64> = expected.iter().map(|value| f64::from(*value)).collect();
+            let off = furthest(found, &expected);
+            // The products of a head are summed in another order.
+            assert!(off < 1e-4, "{file}: {off:.1e}");
+        }
     }
 }
