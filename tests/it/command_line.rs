@@ -439,14 +439,31 @@ fn the_samples_are_run_and_measured_and_their_kernels_are_no_evidence() {
         };
         assert!(!report["norms"].as_array().unwrap().iter().any(activations), "{name}: a circle");
     }
-    let mut command = Command::cargo_bin("gammascope").unwrap();
-    let config = r#"{"model_type":"gpt2","n_embd":128,"n_layer":4,"n_head":4,"a_switch_of_tomorrow":true}"#;
+    // One field that transformers' code may read, and one that it does not.
+    let config =
+        r#"{"model_type":"gpt2","n_embd":128,"n_layer":4,"n_head":4,"attention_chunk_size":8,"our_step":3}"#;
     let folder = tempfile::tempdir().unwrap();
     std::fs::copy(sample("layernorm").join("model.safetensors"), folder.path().join("model.safetensors"))
         .unwrap();
     std::fs::write(folder.path().join("config.json"), config).unwrap();
-    let error = stderr(command.arg("verify").arg(folder.path()), 2);
-    assert!(error.contains("a_switch_of_tomorrow"), "{error}");
+    let verify = || {
+        let mut command = Command::cargo_bin("gammascope").unwrap();
+        command.arg("verify").arg(folder.path()).args(["--blocks", "1", "--sites", "final"]);
+        command
+    };
+    let error = stderr(&mut verify(), 2);
+    assert!(error.contains("attention_chunk_size") && !error.contains("our_step"), "{error}");
+    let run = verify().args(["--assume", "attention_chunk_size", "--json"]).assert().success();
+    let report: Value = serde_json::from_slice(&run.get_output().stdout).unwrap();
+    let warnings = report["warnings"].as_array().unwrap().iter();
+    let left_out: Vec<&str> = warnings
+        .filter(|warning| warning["code"] == "fields_left_out")
+        .filter_map(|warning| warning["message"].as_str())
+        .collect();
+    assert!(
+        left_out.len() == 1 && left_out[0].contains("`attention_chunk_size`, `our_step`"),
+        "{left_out:?}"
+    );
 }
 
 #[test]

@@ -320,7 +320,12 @@ fn unsupported_settings_are_named_and_never_approximated() {
             r#""linear_num_key_heads": 3"#,
             "`linear_num_value_heads` is 4",
         ),
-        ("qwen3_5-nested", r#""hidden_act""#, r#""linear_gate": 3, "hidden_act""#, "`linear_gate` is 3"),
+        (
+            "qwen3_5-nested",
+            r#""hidden_act""#,
+            r#""attention_chunk_size": 3, "hidden_act""#,
+            "`attention_chunk_size` is 3",
+        ),
         (
             "gemma4",
             r#""num_kv_shared_layers": 0"#,

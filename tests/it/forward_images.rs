@@ -751,7 +751,12 @@ fn a_configuration_that_contradicts_the_weights_is_refused() {
         ("vit", r#""num_channels": 3"#, r#""num_channels": 1"#, "should be [32, 1, 4, 4]"),
         ("vit", r#""image_size": 16"#, r#""image_size": 1000000000"#, "at most"),
         ("vit", r#""hidden_act": "gelu""#, r#""hidden_act": "mish""#, "`hidden_act` is \"mish\""),
-        ("vit", r#""model_type""#, r#""use_windows": true, "model_type""#, "`use_windows` is true"),
+        (
+            "vit",
+            r#""model_type""#,
+            r#""attention_chunk_size": 8, "model_type""#,
+            "`attention_chunk_size` is 8",
+        ),
         (
             "dinov2-registers",
             r#""num_register_tokens": 3"#,
@@ -840,8 +845,8 @@ fn a_configuration_that_contradicts_the_weights_is_refused() {
         (
             "idefics3",
             r#""scale_factor": 2"#,
-            r#""scale_factor": 2, "resampled": true"#,
-            "`resampled` is true",
+            r#""scale_factor": 2, "attention_chunk_size": 8"#,
+            "`attention_chunk_size` is 8",
         ),
         ("videomae", r#""tubelet_size": 2"#, r#""tubelet_size": 1"#, "should be [32, 3, 1, 4, 4]"),
         (
