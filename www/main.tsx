@@ -3,6 +3,7 @@ import { render } from 'preact';
 import './api';
 import { type Openable, entriesOf, readLink } from './files';
 import { open } from './intake';
+import { receive } from './launched';
 import './state/controller';
 import { measure, measuring, plan } from './state/measuring';
 import { unfoldForPrint } from './print';
@@ -53,3 +54,5 @@ unfoldForPrint();
 
 const mount = document.getElementById('app');
 if (mount) render(<App />, mount);
+
+receive();

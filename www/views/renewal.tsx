@@ -1,10 +1,8 @@
 /** Says that a newer version of the page is ready or still compiling. The page reloads only after a click. */
-import { receive } from '../launched';
 import { keep, renewal } from '../offline';
 import { shown } from '../state/opened';
 
 keep();
-receive();
 
 const STATES = {
   ready: 'A newer version of this page is ready.',
