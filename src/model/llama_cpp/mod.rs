@@ -171,4 +171,5 @@ impl Converted {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "the numbers of a test")]
 mod tests;
