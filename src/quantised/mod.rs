@@ -1,7 +1,7 @@
 //! Quantised values of GGUF files: blocks of codes that share scales, decoded to f32 with the arithmetic of gguf-py, bit for bit.
 //!
-//! Mathematics only: nothing here knows a file. [`of_32`] has the formats with one scale for 32 values, [`k_quants`] those with blocks
-//! of 256 values in groups that have scales of their own, and [`codebooks`] those whose codes are places in a list.
+//! Mathematics only: nothing here knows a file. `of_32` has the formats with one scale for 32 values, `k_quants` those with blocks
+//! of 256 values in groups that have scales of their own, and `codebooks` those whose codes are places in a list.
 //!
 //! No crate does this: candle-core's decoders bring a tensor library into the wasm and lack IQ4_NL, IQ4_XS and MXFP4, and the others that
 //! we found bind llama.cpp's C code, which does not compile for the browser without a C toolchain.

@@ -273,8 +273,8 @@ fn unsupported_settings_are_named_and_never_approximated() {
         (
             "llama",
             r#""hidden_act""#,
-            r#""new_field": 3, "hidden_act""#,
-            "`new_field` is 3, and what that does",
+            r#""attention_chunk_size": 3, "hidden_act""#,
+            "`attention_chunk_size` is 3, and what that does",
         ),
         (
             "llama",
