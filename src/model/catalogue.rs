@@ -6,7 +6,7 @@
 
 use super::ModelError;
 use super::dimensions::{
-    Canvas, ConvolutionSize, DeltaSizes, Dimensions, attends_linearly, positional_convolution,
+    Canvas, ConvolutionSize, DeltaSizes, Dimensions, StoredBlocks, attends_linearly, positional_convolution,
 };
 use super::fields::Fields;
 use super::operation::Reads;
@@ -176,8 +176,9 @@ impl Walk<'_> {
         if self.size.layers > MOST {
             return Err(self.fields.wrong(self.row.sizes.layers, &format!("at most {MOST}")));
         }
-        for layer in 0..self.size.layers {
-            self.block(layer)?;
+        let stored = StoredBlocks::of(self.row, self.fields, self.size.layers)?;
+        for layer in (0..self.size.layers).filter(|&layer| stored.is_last_use(layer)) {
+            self.block(stored.of_layer(layer))?;
             if self.shapes.len() > MOST_SHAPES {
                 let expected = format!("layers of at most {MOST_SHAPES} tensors together");
                 return Err(self.fields.wrong(self.row.sizes.layers, &expected));

@@ -9,6 +9,9 @@ use crate::model::architecture::Reach;
 /// More than any model has, and few enough that no product of three overflows.
 const MOST: usize = 1 << 20;
 
+/// More layers than any model has that share blocks. Without tensors of their own, nothing else bounds them.
+const MOST_SHARING: usize = 1 << 10;
+
 /// More rows or columns than any image has, and few enough that no product of two overflows.
 const MOST_PIXELS: usize = 1 << 14;
 
@@ -28,6 +31,39 @@ pub(super) struct Dimensions {
     pub(super) key_heads: usize,
     /// h.
     pub(super) head_width: usize,
+}
+
+/// Which stored block each layer uses.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StoredBlocks {
+    layers: usize,
+    stored: usize,
+}
+
+impl StoredBlocks {
+    /// Reads how many blocks are stored. Most rows store one for each of their `layers`.
+    pub(super) fn of(row: &Row, fields: &Fields<'_>, layers: usize) -> Result<Self, ModelError> {
+        let Some(field) = row.stored_blocks else { return Ok(Self { layers, stored: layers }) };
+        if layers > MOST_SHARING {
+            return Err(fields.wrong(row.sizes.layers, &format!("at most {MOST_SHARING}")));
+        }
+        match fields.count(&[field])?.unwrap_or(1) {
+            stored if (1..=layers).contains(&stored) => Ok(Self { layers, stored }),
+            _ => Err(fields.wrong(field, &format!("a number from 1 to {layers}"))),
+        }
+    }
+
+    /// The block of a layer.
+    pub(super) fn of_layer(self, layer: usize) -> usize {
+        let place = (layer as u64).saturating_mul(self.stored as u64).checked_div(self.layers as u64);
+        place.unwrap_or_default() as usize
+    }
+
+    /// Whether no later layer uses the same block.
+    pub(super) fn is_last_use(self, layer: usize) -> bool {
+        let next = layer.saturating_add(1);
+        next >= self.layers || self.of_layer(next) != self.of_layer(layer)
+    }
 }
 
 impl Dimensions {
@@ -293,5 +329,21 @@ impl Canvas {
             std::array::from_fn(|side| self.trained[side].checked_div(self.patch[side]).unwrap_or_default());
         let distances = |side: usize| side.saturating_mul(2).saturating_sub(1);
         distances(rows).saturating_mul(distances(columns)).saturating_add(3)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_that_share_blocks_follow_each_other() {
+        let uses = |layers, stored| {
+            let blocks = StoredBlocks { layers, stored };
+            (0..layers).map(|layer| (blocks.of_layer(layer), blocks.is_last_use(layer))).collect::<Vec<_>>()
+        };
+        assert_eq!(uses(2, 2), [(0, true), (1, true)]);
+        assert_eq!(uses(3, 1), [(0, false), (0, false), (0, true)]);
+        assert_eq!(uses(4, 3), [(0, false), (0, true), (1, true), (2, true)]);
     }
 }

@@ -116,6 +116,7 @@ pub(super) const VIT: Row = Row {
     around_feed_forward: [Some("layernorm_after"), None, None],
     layer_scale: [None, None],
     block_scale: None,
+    stored_blocks: None,
     parallel: NEVER,
     attention: AttentionRow {
         projections: ProjectionsRow::Separate([

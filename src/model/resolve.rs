@@ -9,7 +9,7 @@ use super::architecture::{
     Projector, SharedExpert, SoundEmbedding, SoundPositions, TokenEmbedding, Transform,
 };
 use super::dimensions::{
-    Canvas, ConvolutionSize, DeltaSizes, Dimensions, attends_linearly, positional_convolution,
+    Canvas, ConvolutionSize, DeltaSizes, Dimensions, StoredBlocks, attends_linearly, positional_convolution,
 };
 use super::families::rows;
 use super::fields::{Accepted, Fields};
@@ -236,8 +236,9 @@ impl<'a> Resolver<'a> {
             }
         };
         let encoded = encoder.as_ref().map_or(0, |encoder| encoder.width);
-        let mut blocks =
-            (0..self.size.layers).map(|layer| self.block(layer, encoded)).collect::<Result<Vec<_>, _>>()?;
+        let stored = StoredBlocks::of(self.row, self.fields, self.size.layers)?;
+        let block = |layer| self.block(layer, stored, encoded);
+        let mut blocks = (0..self.size.layers).map(block).collect::<Result<Vec<_>, _>>()?;
         let final_norm = match self.fields.switch(self.row.final_norm_present)? {
             true => self.row.final_norm,
             false => None,
@@ -698,9 +699,10 @@ impl<'a> Resolver<'a> {
         Ok(self.fields.number(&[field])?.or(usual).map(|cap| cap as f32))
     }
 
-    /// Makes a block. `encoded` is the width of the encoder's output.
-    fn block(&self, layer: usize, encoded: usize) -> Result<Block, ModelError> {
-        let path = format!("{}{}", self.prefix, self.row.block.replace("{layer}", &layer.to_string()));
+    /// Makes the block of a layer. `encoded` is the width of the encoder's output.
+    fn block(&self, layer: usize, stored: StoredBlocks, encoded: usize) -> Result<Block, ModelError> {
+        let own = stored.of_layer(layer).to_string();
+        let path = format!("{}{}", self.prefix, self.row.block.replace("{layer}", &own));
         let name = |name: &str| format!("{path}{name}");
         let multiplier = match self.row.residual_multiplier {
             Some(field) => self.fields.number(&[field])?.unwrap_or(1.0) as f32,
@@ -715,8 +717,14 @@ impl<'a> Resolver<'a> {
                 }
                 _ => None,
             };
-            let norm =
-                |norm: Option<&str>| norm.map(|norm| self.norm(&name(norm), self.size.width)).transpose();
+            // A norm that several layers use is one site. It is measured where the last of them uses it.
+            let site_of = |norm: Norm| match stored.is_last_use(layer) {
+                true => norm,
+                false => Norm { site: None, ..norm },
+            };
+            let norm = |norm: Option<&str>| {
+                norm.map(|norm| self.norm(&name(norm), self.size.width).map(site_of)).transpose()
+            };
             let before = if bare { None } else { before };
             Ok::<_, ModelError>(Branch {
                 before: norm(before)?,

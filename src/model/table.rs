@@ -29,6 +29,8 @@ pub struct Row {
     pub prefixes: &'static [&'static str],
     /// Prefix of the names of a block.
     pub block: &'static str,
+    /// Field with the number of stored blocks, where layers share them (ALBERT). Each is used by as many layers in a row.
+    pub stored_blocks: Option<&'static str>,
     /// Fields with its sizes.
     pub sizes: Sizes,
     /// Whether a token sees no later tokens.
@@ -799,6 +801,7 @@ pub(super) const LLAMA: Row = Row {
     around_feed_forward: [Some("post_attention_layernorm"), None, None],
     layer_scale: [None, None],
     block_scale: None,
+    stored_blocks: None,
     parallel: Switch::Is(false),
     attention: AttentionRow {
         projections: ProjectionsRow::Separate(["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
@@ -1225,6 +1228,43 @@ const ELECTRA: Row = Row {
         ..BERT.head
     },
     apart: &["embeddings.position_ids", "discriminator_predictions.", "generator_lm_head.weight"],
+    stored: StoredRow { embedding_width: Some("embedding_size"), embedding_bias: ALWAYS, ..BERT.stored },
+    ..BERT
+};
+
+/// All layers of a group share one block.
+const ALBERT: Row = Row {
+    families: &["albert"],
+    given: &[
+        ("inner_group_num", Given::Number(1.0)),
+        ("position_embedding_type", Given::Text("absolute")),
+        ("is_decoder", Given::Usually(false)),
+        ("add_cross_attention", Given::Usually(false)),
+    ],
+    neutral: &["type_vocab_size", "embedding_size"],
+    prefixes: &["albert.", ""],
+    block: "encoder.albert_layer_groups.{layer}.albert_layers.0.",
+    stored_blocks: Some("num_hidden_groups"),
+    embedding: EmbeddingRow { projection: Some("encoder.embedding_hidden_mapping_in"), ..BERT.embedding },
+    around_attention: [None, None, Some("attention.LayerNorm")],
+    around_feed_forward: [None, None, Some("full_layer_layer_norm")],
+    attention: AttentionRow {
+        projections: ProjectionsRow::Separate(["attention.query", "attention.key", "attention.value"]),
+        output: "attention.dense",
+        ..BERT.attention
+    },
+    feed_forward: FeedForwardRow {
+        shape: FeedForwardShape::Plain(["ffn", "ffn_output"]),
+        usual_activation: "gelu_new",
+        ..BERT.feed_forward
+    },
+    head: HeadRow {
+        unembedding: "predictions.decoder",
+        bias: Some("predictions.bias"),
+        transform: Some((["predictions.dense", "predictions.LayerNorm"], None)),
+        ..BERT.head
+    },
+    apart: &["pooler.", "sop_classifier.", "embeddings.position_ids", "predictions.decoder."],
     stored: StoredRow { embedding_width: Some("embedding_size"), embedding_bias: ALWAYS, ..BERT.stored },
     ..BERT
 };
@@ -1992,7 +2032,7 @@ const QWEN3_5_MOE_NESTED: Row = Row {
 };
 
 /// All rows of families that read text.
-pub(super) static TEXT: [Row; 43] = [
+pub(super) static TEXT: [Row; 44] = [
     LLAMA,
     MISTRAL,
     MIXTRAL,
@@ -2033,6 +2073,7 @@ pub(super) static TEXT: [Row; 43] = [
     ROBERTA,
     DISTILBERT,
     ELECTRA,
+    ALBERT,
     MODERNBERT,
     T5,
     T5_GATED,
