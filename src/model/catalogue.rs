@@ -54,7 +54,6 @@ impl From<&Tensor> for Shape {
 ///
 /// The name of its architecture says whether it has a head. Without a name it has one. A family with two towers, or with encoder and
 /// decoder, gets both. An architecture for audio classification gets only the encoder.
-/// encoder and a decoder, it has both; an architecture for audio classification has the encoder alone.
 pub fn catalogue(config: &Config) -> Result<Vec<Shape>, ModelError> {
     let config = &*timm::translated(config)?;
     let family = config.family().unwrap_or("unknown");
