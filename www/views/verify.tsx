@@ -34,7 +34,7 @@ export function Verify({ opened }: { opened: Opened }) {
       {runFailure.value && (
         <div class="notice failure" role="alert">
           <p class="line">
-            <strong>Not run.</strong> <Prose>{runFailure.value.sentence}</Prose>
+            <strong>Not run.</strong> <Prose>{ended(runFailure.value.sentence)}</Prose>
             {runFailure.value.refused && <Instead />}
           </p>
           <button type="button" class="button" onClick={() => (runFailure.value = null)}>
@@ -215,6 +215,9 @@ function Controls({ parameters, done }: { parameters: number; done: boolean }) {
     </>
   );
 }
+
+/** An error as a whole sentence, so that another can follow it. */
+const ended = (sentence: string) => (/[.!?]$/.test(sentence) ? sentence : `${sentence}.`);
 
 /** What the user can do if the model cannot run. */
 function Instead() {
