@@ -45,7 +45,8 @@ impl Demand {
 
 /// Whether a tensor may be packed in an unknown way: integers. Then its shape differs from that of the map it stands for.
 pub(super) fn is_packed(tensor: &Tensor) -> bool {
-    !tensor.dtype.is_floating() && !matches!(tensor.dtype, TensorType::Block(_) | TensorType::Packed(_))
+    !tensor.dtype.is_floating()
+        && !matches!(tensor.dtype, TensorType::Block(_) | TensorType::Packed(_) | TensorType::Unpacked(_))
 }
 
 /// One stem of the adapter under its name in the base.

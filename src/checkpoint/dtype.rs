@@ -13,6 +13,8 @@ pub enum TensorType {
     /// Codes of a quantisation method with separate scales, by the method's usual name. The shape is known, the values are not
     /// available.
     Packed(&'static str),
+    /// Codes of a quantisation method with separate scales, which are decoded to f32 as they are read.
+    Unpacked(Unpacked),
     /// A name the format does not define: the tensor is kept, but its values are not available.
     Unknown(String),
 }
@@ -44,6 +46,15 @@ pub struct BlockType {
     /// Values of one block.
     pub values: u64,
     /// Bytes of one block.
+    pub bytes: u64,
+}
+
+/// What is stored for a weight that is decoded as it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unpacked {
+    /// The usual name of the quantisation method.
+    pub method: &'static str,
+    /// Bytes of the codes and of all that belongs to them.
     pub bytes: u64,
 }
 
@@ -135,7 +146,7 @@ impl TensorType {
     pub fn bits(&self) -> Option<u64> {
         match self {
             Self::Known(dtype) => Some(dtype.bitsize() as u64),
-            Self::Block(_) | Self::Packed(_) | Self::Unknown(_) => None,
+            Self::Block(_) | Self::Packed(_) | Self::Unpacked(_) | Self::Unknown(_) => None,
         }
     }
 
@@ -143,6 +154,7 @@ impl TensorType {
     pub fn piece(&self) -> Option<(u64, u64)> {
         match self {
             Self::Block(block) => Some((block.values, block.bytes)),
+            Self::Unpacked(_) => Some((1, 4)),
             _ => self.bits().filter(|bits| bits.is_multiple_of(8)).map(|bits| (1, bits / 8)),
         }
     }
@@ -155,7 +167,7 @@ impl TensorType {
 
     /// Whether the values of a linear map could be stored in this type.
     pub(crate) fn may_be_weights(&self) -> bool {
-        self.is_floating() || matches!(self, Self::Block(_))
+        self.is_floating() || matches!(self, Self::Block(_) | Self::Unpacked(_))
     }
 
     fn is_q8_0(&self) -> bool {
@@ -181,7 +193,11 @@ impl TensorType {
 
     /// The decoder of a type of single elements.
     fn decoder(&self) -> Result<Decoder, DecodeError> {
-        let Self::Known(dtype) = self else { return Err(DecodeError(self.to_string())) };
+        let dtype = match self {
+            Self::Known(dtype) => dtype,
+            Self::Unpacked(_) => &Dtype::F32,
+            _ => return Err(DecodeError(self.to_string())),
+        };
         Ok(match dtype {
             Dtype::F64 => (8, |b| f64::from_le_bytes(array(b))),
             Dtype::F32 => (4, |b| f32::from_le_bytes(array(b)).into()),
@@ -220,7 +236,7 @@ impl TensorType {
     /// Appends every element of `bytes` to `values` as f32: exact for F32, F16, BF16 and blocks, rounded for the others.
     pub fn decode_f32(&self, bytes: &[u8], values: &mut Vec<f32>) -> Result<(), DecodeError> {
         match self {
-            Self::Known(Dtype::F32) => {
+            Self::Known(Dtype::F32) | Self::Unpacked(_) => {
                 values.extend(bytes.chunks_exact(4).map(|b| f32::from_le_bytes(array(b))))
             }
             Self::Known(Dtype::F16) => {
@@ -245,7 +261,9 @@ impl std::fmt::Display for TensorType {
         match self {
             Self::Known(dtype) => write!(formatter, "{dtype}"),
             Self::Block(block) => write!(formatter, "{}", block.name),
-            Self::Packed(method) => write!(formatter, "packed weights ({method})"),
+            Self::Packed(method) | Self::Unpacked(Unpacked { method, .. }) => {
+                write!(formatter, "packed weights ({method})")
+            }
             Self::Unknown(name) => write!(formatter, "{name:?}"),
         }
     }

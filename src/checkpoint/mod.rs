@@ -143,14 +143,22 @@ impl Tensor {
         self.shape.iter().product()
     }
 
-    /// Number of bytes in the file, from its first element to its last.
+    /// Number of bytes that reading it gives, from its first element to its last.
     pub fn bytes(&self) -> u64 {
         self.range.end - self.range.start
     }
 
+    /// Number of bytes in the file. It differs from [`Tensor::bytes`] for a weight that is decoded as it is read.
+    pub fn stored_bytes(&self) -> u64 {
+        match &self.dtype {
+            TensorType::Unpacked(unpacked) => unpacked.bytes,
+            _ => self.bytes(),
+        }
+    }
+
     /// The bytes of the values `values`, counted from its first in the order of the file. `None` if it has fewer, or if they do not begin
     /// and end between two blocks.
-    pub(crate) fn bytes_of(&self, values: &Range<u64>) -> Option<Range<u64>> {
+    pub fn bytes_of(&self, values: &Range<u64>) -> Option<Range<u64>> {
         let (count, size) = self.dtype.piece()?;
         let at = |value: u64| {
             let bytes = (value / count).checked_mul(size).filter(|_| value.is_multiple_of(count))?;
@@ -209,6 +217,9 @@ pub struct Checkpoint<S> {
     /// Tensors that lie in several places.
     #[cfg(feature = "more-formats")]
     joined: joined::Joined,
+    /// Weights that are decoded as they are read.
+    #[cfg(feature = "verify")]
+    unpacked: packed::values::Addresses,
     meter: Meter,
     weights: Meter,
 }
@@ -257,19 +268,32 @@ impl<S: ByteSource> Checkpoint<S> {
 
     /// Reads a byte range of a shard's weights.
     pub async fn read_weights(&self, shard: usize, range: Range<u64>) -> Result<Vec<u8>, SourceError> {
+        #[cfg(feature = "verify")]
+        if range.start >= packed::values::FIRST {
+            return self.read_unpacked(&self.weights, &range).await;
+        }
+        self.read_stored(&self.weights, shard, range).await
+    }
+
+    /// Reads a byte range of a shard, which may be addresses of a tensor that lies in several places.
+    async fn read_stored(
+        &self,
+        meter: &Meter,
+        shard: usize,
+        range: Range<u64>,
+    ) -> Result<Vec<u8>, SourceError> {
         #[cfg(feature = "more-formats")]
         if range.start >= joined::FIRST {
             let mut read = Ok(Vec::new());
-            self.joined
-                .read_many(&self.weights, &self.shards, std::slice::from_ref(&range), |_, bytes| read = bytes)
-                .await;
+            let ranges = std::slice::from_ref(&range);
+            self.joined.read_many(meter, &self.shards, ranges, |_, bytes| read = bytes).await;
             return read;
         }
-        self.weights.read(&self.shards[shard], range).await
+        meter.read(&self.shards[shard], range).await
     }
 
     /// Reads ranges of a shard, in rising order, as [`ByteSource::read_many`] does. They may be addresses of tensors that lie in several
-    /// places.
+    /// places, or that are decoded.
     #[cfg(feature = "more-formats")]
     async fn read_ranges(
         &self,
@@ -280,12 +304,23 @@ impl<S: ByteSource> Checkpoint<S> {
     ) {
         let (own, joined) = ranges.split_at(ranges.partition_point(|range| range.start < joined::FIRST));
         meter.read_many(&self.shards[shard], own, &mut take).await;
-        let take = |index: usize, bytes| take(own.len() + index, bytes);
-        self.joined.read_many(meter, &self.shards, joined, take).await;
+        #[cfg(feature = "verify")]
+        let (joined, decoded) =
+            joined.split_at(joined.partition_point(|range| range.start < packed::values::FIRST));
+        let joined_take = |index: usize, bytes| take(own.len() + index, bytes);
+        self.joined.read_many(meter, &self.shards, joined, joined_take).await;
+        #[cfg(feature = "verify")]
+        for (index, range) in decoded.iter().enumerate() {
+            take(own.len() + joined.len() + index, self.read_unpacked(meter, range).await);
+        }
     }
 
     /// Where the first byte of a tensor lies in the file of its shard.
     pub fn offset(&self, tensor: &Tensor) -> u64 {
+        #[cfg(feature = "verify")]
+        if tensor.range.start >= packed::values::FIRST {
+            return self.unpacked.offset(&tensor.range);
+        }
         #[cfg(feature = "more-formats")]
         if tensor.range.start >= joined::FIRST {
             return self.joined.parts(&tensor.range).first().map_or(0, |piece| piece.range.start);

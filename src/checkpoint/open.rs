@@ -198,6 +198,8 @@ async fn catalogue<S: ByteSource>(
         header_bytes: 0,
         #[cfg(feature = "more-formats")]
         joined: super::joined::Joined::default(),
+        #[cfg(feature = "verify")]
+        unpacked: packed::values::Addresses::default(),
         meter,
         weights: Meter::default(),
     };

@@ -24,7 +24,7 @@ impl<S: ByteSource> Opened<S> {
             dtype,
             shapes,
             shape,
-            bytes: tensors.iter().map(Tensor::bytes).collect(),
+            bytes: tensors.iter().map(Tensor::stored_bytes).collect(),
             files: checkpoint.shards.iter().map(|shard| shard.path().to_owned()).collect(),
             file: tensors.iter().map(|tensor| tensor.shard as u32).collect(),
             offset: tensors.iter().map(|tensor| self.checkpoint.offset(tensor)).collect(),

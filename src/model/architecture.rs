@@ -965,7 +965,7 @@ impl Linear {
     /// Returns the bytes of the matrix in its file.
     pub fn bytes(&self, tensors: &[Tensor]) -> u64 {
         let (tensor, values) = (&tensors[self.weight], self.values());
-        let share = u128::from(values.end - values.start) * u128::from(tensor.bytes());
+        let share = u128::from(values.end - values.start) * u128::from(tensor.stored_bytes());
         (share / u128::from(tensor.elements().max(1))) as u64
     }
 

@@ -1,4 +1,5 @@
 //! Quantised values of GGUF files: blocks of codes that share scales, decoded to f32 with the arithmetic of gguf-py, bit for bit.
+//! [`codes`] has the codes of methods that store scales apart.
 //!
 //! Mathematics only: nothing here knows a file. `of_32` has the formats with one scale for 32 values, `k_quants` those with blocks
 //! of 256 values in groups that have scales of their own, and `codebooks` those whose codes are places in a list.
@@ -7,6 +8,7 @@
 //! we found bind llama.cpp's C code, which does not compile for the browser without a C toolchain.
 
 mod codebooks;
+pub mod codes;
 mod k_quants;
 mod of_32;
 

@@ -109,7 +109,7 @@ codes! {
     /// Merge the adapter to inspect what the model computes.
     AdapterInside = "adapter_inside",
     /// Weights are stored packed, with scales of their own. Gammascope counts their readers and parameters by their unpacked shapes.
-    /// Open the unpacked model for writer energy and runs, which need the values.
+    /// If the message says that values are not decoded, open the unpacked model for writer energy and runs.
     WeightsPacked = "weights_packed",
     /// Weights are packed in a way that does not say their unpacked shapes. Gammascope counts neither their readers nor their parameters.
     /// Add the model's `config.json`, or open the unpacked model.

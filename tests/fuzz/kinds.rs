@@ -63,11 +63,13 @@ fn decoded(_: usize) -> usize {
     1600 * MB
 }
 
-pub(crate) const KINDS: [Kind; 19] = [
+pub(crate) const KINDS: [Kind; 21] = [
     usually("safetensors", safetensors, read_safetensors),
     usually("index", index, read_index),
     usually("config", config, read_config),
     usually("gguf", gguf, |bytes| open("m.gguf", bytes)),
+    usually("vocabulary", more_kinds::vocabulary, more_kinds::read_vocabulary),
+    usually("packed", more_kinds::packed, more_kinds::read_packed),
     usually("pytorch-zip", zip, |bytes| open("m.bin", bytes)),
     usually("pickle", pickle, |bytes| open("m.bin", bytes)),
     usually("legacy", legacy, |bytes| open("m.pt", bytes)),
@@ -130,7 +132,7 @@ pub(crate) fn open(path: &str, bytes: &[u8]) {
 
 // Safetensors.
 
-fn with_header(header: &[u8], data: usize) -> Vec<u8> {
+pub(crate) fn with_header(header: &[u8], data: usize) -> Vec<u8> {
     let mut file = (header.len() as u64).to_le_bytes().to_vec();
     file.extend(header);
     file.resize(file.len() + data, 63);
@@ -272,21 +274,22 @@ fn read_preprocessor(bytes: &[u8]) {
 
 // GGUF.
 
-fn gguf() -> Maker {
-    let text = |text: &str| [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat();
-    let pair = |key: &str, kind: u32, value: &[u8]| [&text(key)[..], &kind.to_le_bytes(), value].concat();
-    let list = [&8_u32.to_le_bytes()[..], &2_u64.to_le_bytes(), &text("a"), &text("b")].concat();
-    let pairs = [
-        pair("general.architecture", 8, &text("llama")),
-        pair("llama.block_count", 4, &1_u32.to_le_bytes()),
-        pair("llama.embedding_length", 4, &8_u32.to_le_bytes()),
-        pair("tokenizer.ggml.tokens", 9, &list),
-        pair("general.alignment", 4, &32_u32.to_le_bytes()),
-    ];
+/// A text as GGUF stores it.
+pub(crate) fn gguf_text(text: &str) -> Vec<u8> {
+    [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat()
+}
+
+/// A pair of metadata.
+pub(crate) fn gguf_pair(key: &str, kind: u32, value: &[u8]) -> Vec<u8> {
+    [&gguf_text(key)[..], &kind.to_le_bytes(), value].concat()
+}
+
+/// The beginning of a file with these pairs and three tensors, and its length without the data.
+pub(crate) fn gguf_file(pairs: &[Vec<u8>]) -> (Vec<u8>, usize) {
     let tensor = |name: &str, shape: &[u64], kind: u32, offset: u64| {
         let shape: Vec<u8> = shape.iter().flat_map(|size| size.to_le_bytes()).collect();
         let dimensions = (shape.len() as u32 / 8).to_le_bytes();
-        [&text(name)[..], &dimensions, &shape, &kind.to_le_bytes(), &offset.to_le_bytes()].concat()
+        [&gguf_text(name)[..], &dimensions, &shape, &kind.to_le_bytes(), &offset.to_le_bytes()].concat()
     };
     let tensors = [
         tensor("output_norm.weight", &[8], 0, 0),
@@ -295,11 +298,21 @@ fn gguf() -> Maker {
     ];
     let counts = [tensors.len() as u64, pairs.len() as u64].map(u64::to_le_bytes).concat();
     let mut whole = [b"GGUF\x03\0\0\0", &counts[..], &pairs.concat(), &tensors.concat()].concat();
-    whole.resize(whole.len().next_multiple_of(32) + 64 + 34 * 8, 63);
-    Box::new(move |random| {
-        let head = whole.len() - 300;
-        bytes(random, whole.clone(), head)
-    })
+    let head = whole.len();
+    whole.resize(head.next_multiple_of(32) + 64 + 34 * 8, 63);
+    (whole, head)
+}
+
+fn gguf() -> Maker {
+    let list = [&8_u32.to_le_bytes()[..], &2_u64.to_le_bytes(), &gguf_text("a"), &gguf_text("b")].concat();
+    let (whole, head) = gguf_file(&[
+        gguf_pair("general.architecture", 8, &gguf_text("llama")),
+        gguf_pair("llama.block_count", 4, &1_u32.to_le_bytes()),
+        gguf_pair("llama.embedding_length", 4, &8_u32.to_le_bytes()),
+        gguf_pair("tokenizer.ggml.tokens", 9, &list),
+        gguf_pair("general.alignment", 4, &32_u32.to_le_bytes()),
+    ]);
+    Box::new(move |random| bytes(random, whole.clone(), head))
 }
 
 // ONNX.

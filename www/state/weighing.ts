@@ -1,6 +1,7 @@
 /** Samples the weights of the open checkpoint. */
 import { signal } from '@preact/signals';
-import type { Report } from '../report';
+import { Inspector } from '../inspector';
+import type { Progress, Report } from '../report';
 import { stored } from '../stored';
 import { announcement } from './announcement';
 import { type Opened, opened } from './opened';
@@ -13,13 +14,18 @@ export const weighing = signal<Task | null>(null);
 export const weighs = stored('gammascope.weights', ['yes', 'no'], 'yes');
 
 /** Samples the weights of the open checkpoint. If it stops or fails, the report stays as it is. */
-export async function weigh({ report, inspector, ...rest }: Opened): Promise<Report> {
+export async function weigh(checkpoint: Opened): Promise<Report> {
+  const { report, inspector } = checkpoint;
   const controller = new AbortController();
   weighing.value = { progress: null, controller };
+  let decoder: Inspector | null = null;
   try {
-    const weighed = await inspector.weigh(controller.signal);
+    decoder = inspector.wasm === 'inspector' && isQuantised(report) ? await openAgain(checkpoint, controller) : null;
+    const weighed = await (decoder ?? inspector).weigh(controller.signal);
     if (opened.value?.inspector !== inspector) return weighed;
-    opened.value = { ...rest, report: weighed, inspector };
+    opened.value = { ...checkpoint, report: weighed, inspector: decoder ?? inspector };
+    if (decoder) inspector.close();
+    decoder = null;
     if (weighed.model.sentence !== report.model.sentence)
       announcement.value = `The weights change the verdict. ${weighed.model.sentence}`;
     return weighed;
@@ -28,8 +34,23 @@ export async function weigh({ report, inspector, ...rest }: Opened): Promise<Rep
     if (!controller.signal.aborted) console.error(error);
     return report;
   } finally {
+    decoder?.close();
     if (weighing.value?.controller === controller) weighing.value = null;
   }
+}
+
+/** Whether weights may be stored in a way that only the verifier decodes. */
+function isQuantised({ checkpoint, warnings }: Report): boolean {
+  return checkpoint.format === 'gguf' || warnings.some(({ code }) => code === 'weights_packed');
+}
+
+/** Opens the files of a checkpoint in the verifier. */
+async function openAgain({ entries }: Opened, controller: AbortController): Promise<Inspector> {
+  const follow = (progress: Progress) => {
+    const now = weighing.value;
+    if (now?.controller === controller && progress.stage === 'weights') weighing.value = { ...now, progress };
+  };
+  return (await Inspector.open(entries, follow, controller.signal, 'verifier')).inspector;
 }
 
 /** Samples the weights of the open checkpoint now, whatever the setting says. */

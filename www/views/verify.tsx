@@ -263,7 +263,7 @@ function RunningNow() {
       {plan && (
         <p class="muted small">
           {now.twin && 'Now with random weights. '}
-          {count(now.measured)} of {count(now.shown)} norms and streams that were shown are measured.{' '}
+          {count(now.measured)} of the {count(now.shown)} norms and streams so far are measured.{' '}
           {now.losses > 0 && `The kind is judged by the loss of ${count(now.losses)} tokens so far. `}
           {now.moved > 0 && `${count(now.moved)} of ${count(plan.moves)} moved readers are tried. `}
           <Plan {...now} plan={plan} />
@@ -273,6 +273,9 @@ function RunningNow() {
   );
 }
 
+/** A message as a sentence among others. */
+const sentence = (message: string) => message.charAt(0).toUpperCase() + message.slice(1);
+
 /** The plan of a run, in a few sentences. */
 function Plan(planned: Planned) {
   const { plan, workers, twice } = planned;
@@ -280,19 +283,19 @@ function Plan(planned: Planned) {
   return (
     <>
       <strong>About {durations(secondsOf(planned))} in all</strong>
-      {twice && ', the same with random weights included'}. {sequencesOf(plan)} of {plan.input} through{' '}
+      {twice && ', the same with random weights included'}. The run sends {sequencesOf(plan)} of {plan.input} through{' '}
       {plan.left_out > 0 ? `the first ${count(plan.blocks)} of ${count(plan.blocks + plan.left_out)} blocks` : counted(plan.blocks, 'block')} of{' '}
-      <code>{plan.family}</code>, {counted(plan.sites, 'norm')} measured: {bytes(plan.bytes)} to read, {parameters(plan.operations)}{' '}
-      operations, {bytes(plan.memory)} of memory
-      {plan.parts > 1 && ` in ${count(plan.parts)} parts, with ${bytes(plan.scratch)} on the disk`}. It runs on {where(plan.device)} for{' '}
+      <code>{plan.family}</code> and measures {counted(plan.sites, 'norm')}. It reads {bytes(plan.bytes)}, takes {parameters(plan.operations)}{' '}
+      operations and needs {bytes(plan.memory)} of memory
+      {plan.parts > 1 && ` in ${count(plan.parts)} parts, with ${bytes(plan.scratch)} on the disk`}. It uses {where(plan.device)} for{' '}
       {durations([plan.least_pass_seconds, plan.pass_seconds])}, while{' '}
       {counted(workers, 'worker')} {workers === 1 ? 'measures' : 'measure'} for {duration(plan.measuring_seconds / workers)}
-      {plan.moves > 0 && `, ${count(plan.moves)} short passes with a reader moved`}
-      {plan.losses && `, and passes with the other kind of norm for the loss, on ${count(plan.loss_tokens)} tokens at most`}.
+      {plan.moves > 0 && `. It makes ${count(plan.moves)} short passes with a reader moved`}
+      {plan.losses && `. For the loss it makes passes with the other kind of norm, on ${count(plan.loss_tokens)} tokens at most`}.
       {plan.warnings.map(({ code, message }) => (
         <span key={code}>
           {' '}
-          <Prose>{message}</Prose>.
+          <Prose>{sentence(message)}</Prose>.
         </span>
       ))}
     </>

@@ -21,7 +21,7 @@ fn table(out: &mut Screen<impl Write>, plan: &RunPlan) -> io::Result<()> {
     let of = if plan.left_out > 0 { format!(" of {}", plan.blocks + plan.left_out) } else { String::new() };
     writeln!(
         out,
-        "{} of {} through {}{of} blocks of `{}`, {} norms measured.",
+        "This run sends {} of {} through {}{of} blocks of `{}` and measures {} norms.",
         sequences(&plan.stacks, [plan.sequences, plan.length]),
         summary::printable(&plan.input),
         plan.blocks,

@@ -1,5 +1,5 @@
 //! Replaces packed weights by the tensors that they stand for: one tensor of the unpacked shape in place of the codes, scales and
-//! zero points that a quantisation method stores. Decodes nothing.
+//! zero points that a quantisation method stores. `values` decodes those of the usual methods when they are read.
 //!
 //! Each method is one entry of [`FORMS`]. A shape that does not follow from the stored shapes is read (bitsandbytes and
 //! compressed-tensors store it), once for all tensors that are alike except for the numbers in their names.
@@ -7,10 +7,12 @@
 mod forms;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "verify")]
+pub(super) mod values;
 
 use super::check::first_and_more;
 use super::dtype::TensorType;
-use super::{Checkpoint, Format, Tensor, buffer};
+use super::{Checkpoint, Format, Strides, Tensor, buffer};
 use crate::order;
 use crate::report::WarningCode;
 use crate::source::ByteSource;
@@ -18,6 +20,7 @@ use forms::{FORMS, Form, Shape, Stored};
 use safetensors::Dtype;
 use serde_json::Value;
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// One weight that replaces stored tensors.
 struct Weight {
@@ -54,11 +57,12 @@ pub(super) async fn unpack<S: ByteSource>(checkpoint: &mut Checkpoint<S>) {
     let methods = order::distinct(known().map(|weight| weight.form.method));
     let counted = known().count();
     let first = known().next().map(|weight| weight.name.clone());
-    put(checkpoint, weights, strange);
+    let undecoded = put(checkpoint, weights, strange);
     if let Some(first) = first {
         let (are, their) = if counted == 1 { ("weight is", "its") } else { ("weights are", "their") };
+        let values = values_are(counted, undecoded);
         let message = format!(
-            "{counted} {are} packed ({}): readers and parameters are counted by {their} unpacked shapes. The values are not decoded, so writer energy is not measured on them and the model is not run",
+            "{counted} {are} packed ({}): readers and parameters are counted by {their} unpacked shapes. {values}",
             methods.join(", ")
         );
         checkpoint.warn(WarningCode::WeightsPacked, &first, message);
@@ -70,6 +74,24 @@ pub(super) async fn unpack<S: ByteSource>(checkpoint: &mut Checkpoint<S>) {
         );
         checkpoint.warn(WarningCode::WeightsUncounted, first, message);
     }
+}
+
+/// A sentence about the values of `counted` weights, of which `undecoded` are not decoded.
+#[cfg(feature = "verify")]
+fn values_are(counted: usize, undecoded: usize) -> String {
+    match undecoded {
+        0 => "The values are decoded as they are read".to_owned(),
+        _ => format!(
+            "The values of {} are not decoded, so writer energy is not measured on them and the model is not run",
+            if undecoded == counted { "these weights".to_owned() } else { format!("{undecoded} of them") }
+        ),
+    }
+}
+
+/// The inspector decodes none, and does not know what a run decodes.
+#[cfg(not(feature = "verify"))]
+fn values_are(_: usize, _: usize) -> String {
+    "The values are not decoded here, so writer energy is not measured on them; a run decodes the usual methods".to_owned()
 }
 
 /// The packed weights of a catalogue.
@@ -183,21 +205,32 @@ fn not_understood(tensors: &[Tensor], weights: &[Weight]) -> Vec<usize> {
 }
 
 /// Puts each weight in the place of its codes and removes the other tensors of it. Removes `strange` tensors, and all of a weight
-/// whose shape is not known.
-fn put<S: ByteSource>(checkpoint: &mut Checkpoint<S>, weights: Vec<Weight>, strange: Vec<usize>) {
+/// whose shape is not known. Returns how many weights it put whose values are not decoded.
+fn put<S: ByteSource>(checkpoint: &mut Checkpoint<S>, weights: Vec<Weight>, strange: Vec<usize>) -> usize {
     let mut gone = vec![false; checkpoint.tensors.len()];
     strange.into_iter().for_each(|at| gone[at] = true);
-    for Weight { codes, name, form, shape, beside, .. } in weights {
+    let mut undecoded = 0;
+    for weight in weights {
+        #[cfg(feature = "verify")]
+        let decoded = checkpoint.decoding(&weight);
+        #[cfg(not(feature = "verify"))]
+        let decoded: Decoding = None;
+        let Weight { codes, name, form, shape, beside, .. } = weight;
         beside.into_iter().for_each(|at| gone[at] = true);
         let tensor = &mut checkpoint.tensors[codes];
-        match shape {
-            Some(shape) => {
-                tensor.name = name;
-                tensor.shape = shape;
-                tensor.dtype = TensorType::Packed(form.method);
-                tensor.strides = None;
+        let Some(shape) = shape else {
+            gone[codes] = true;
+            continue;
+        };
+        (tensor.name, tensor.shape, tensor.strides) = (name, shape, None);
+        match decoded {
+            Some((dtype, range, strides)) => {
+                (tensor.dtype, tensor.range, tensor.strides) = (dtype, range, strides);
             }
-            None => gone[codes] = true,
+            None => {
+                tensor.dtype = TensorType::Packed(form.method);
+                undecoded += 1;
+            }
         }
     }
     if gone.iter().any(|gone| *gone) {
@@ -205,4 +238,8 @@ fn put<S: ByteSource>(checkpoint: &mut Checkpoint<S>, weights: Vec<Weight>, stra
         checkpoint.tensors.retain(|_| !gone.next().unwrap_or_default());
         checkpoint.sort();
     }
+    undecoded
 }
+
+/// How a weight is read whose values are decoded: its type, its addresses, and its strides if it is decoded the other way round.
+type Decoding = Option<(TensorType, Range<u64>, Option<Strides>)>;

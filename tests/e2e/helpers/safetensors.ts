@@ -1,6 +1,6 @@
 /** A minimal writer for test files: header length, JSON header, data. */
 
-export type Tensor = { shape: number[]; data: Float32Array };
+export type Tensor = { shape: number[]; data: Float32Array | Uint32Array };
 
 const HEADER_ALIGNMENT = 8;
 
@@ -10,7 +10,7 @@ export function safetensors(tensors: Record<string, Tensor>): Buffer {
     Object.entries(tensors).map(([name, { shape, data }]) => {
       const begin = end;
       end += data.byteLength;
-      return [name, { dtype: 'F32', shape, data_offsets: [begin, end] }];
+      return [name, { dtype: data instanceof Uint32Array ? 'U32' : 'F32', shape, data_offsets: [begin, end] }];
     }),
   );
   const json = JSON.stringify(header);
