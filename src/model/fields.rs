@@ -82,7 +82,7 @@ const NEUTRAL: [&str; 69] = [
     "ffn_dim",
 ];
 /// Beginnings and middles of such fields.
-const NEUTRAL_BEGINNINGS: [&str; 12] = [
+const NEUTRAL_BEGINNINGS: [&str; 14] = [
     "classifier_",
     "summary_",
     "output_",
@@ -95,6 +95,9 @@ const NEUTRAL_BEGINNINGS: [&str; 12] = [
     "no_repeat",
     "encoder_no_repeat",
     "diversity",
+    // How weights are packed. Opening a checkpoint unpacks them.
+    "quantization",
+    "compression_config",
 ];
 const NEUTRAL_PARTS: [&str; 2] = ["dropout", "pdrop"];
 

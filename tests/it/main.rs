@@ -30,6 +30,7 @@ mod inputs;
 mod layering;
 mod many;
 mod measure;
+mod packed_run;
 mod parts;
 mod photographs;
 mod preservation;
