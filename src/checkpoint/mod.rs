@@ -219,7 +219,7 @@ pub struct Checkpoint<S> {
     joined: joined::Joined,
     /// Weights that are decoded as they are read.
     #[cfg(feature = "verify")]
-    unpacked: packed::values::Addresses,
+    unpacked: Box<packed::values::Addresses>,
     meter: Meter,
     weights: Meter,
 }

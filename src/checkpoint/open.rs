@@ -199,7 +199,7 @@ async fn catalogue<S: ByteSource>(
         #[cfg(feature = "more-formats")]
         joined: super::joined::Joined::default(),
         #[cfg(feature = "verify")]
-        unpacked: packed::values::Addresses::default(),
+        unpacked: Box::default(),
         meter,
         weights: Meter::default(),
     };

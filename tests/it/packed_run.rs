@@ -12,12 +12,14 @@ use std::fs;
 /// A tensor to write: name, type, shape, bytes.
 type Stored = (String, Dtype, Vec<usize>, Vec<u8>);
 
-/// How a method stores a map of outputs × inputs with these codes of 4 bits, and the values that it stands for.
 struct Method {
     name: &'static str,
     config: fn() -> Value,
-    pack: fn(stem: &str, outputs: usize, inputs: usize, codes: &[u32]) -> (Vec<Stored>, Vec<f32>),
+    pack: Pack,
 }
+
+/// Stores a map of outputs × inputs with these codes of 4 bits. Returns the tensors, and the values that they stand for.
+type Pack = fn(stem: &str, outputs: usize, inputs: usize, codes: &[u32]) -> (Vec<Stored>, Vec<f32>);
 
 /// Values that share a scale.
 const GROUP: usize = 8;
@@ -132,8 +134,9 @@ fn packed_and_twin(family: &str, method: &Method) -> ([Opened<MemorySource>; 2],
         let in_block = name.split('.').any(|part| part.parse::<u32>().is_ok());
         match (tensor.shape(), name.strip_suffix(".weight")) {
             (&[outputs, inputs], Some(stem)) if in_block && outputs % 8 == 0 && inputs % 8 == 0 => {
-                let codes: Vec<u32> =
-                    (0..outputs * inputs).map(|at| ((at as u64 * 2_654_435_761 >> 9) % 16) as u32).collect();
+                let codes: Vec<u32> = (0..outputs * inputs)
+                    .map(|at| (((at as u64 * 2_654_435_761) >> 9) % 16) as u32)
+                    .collect();
                 let (tensors, values) = (method.pack)(stem, outputs, inputs, &codes);
                 own.extend(tensors);
                 twin.push(floats(name.clone(), tensor.shape(), &values));

@@ -2,7 +2,7 @@
 //! zero points that a quantisation method stores. `values` decodes those of the usual methods when they are read.
 //!
 //! Each method is one entry of [`FORMS`]. A shape that does not follow from the stored shapes is read (bitsandbytes and
-//! compressed-tensors store it), once for all tensors that are alike except for the numbers in their names.
+//! compressed-tensors store it), once for all tensors that are alike except for the numbers of their blocks.
 
 mod forms;
 #[cfg(test)]
@@ -135,12 +135,14 @@ fn find<S: ByteSource>(checkpoint: &Checkpoint<S>) -> Vec<Weight> {
     weights
 }
 
-/// Reads the stored shapes: one for all weights of the same number of codes whose names differ only in numbers.
+/// Reads the stored shapes: one for all weights of the same number of codes whose names differ only in the numbers of blocks.
 async fn read_shapes<S: ByteSource>(checkpoint: &Checkpoint<S>, weights: &mut [Weight]) {
     let stored = weights.iter().enumerate().filter_map(|(weight, found)| {
         let at = found.shape_in?;
-        let mut alike: String = found.name.chars().filter(|letter| !letter.is_ascii_digit()).collect();
-        alike.push_str(&checkpoint.tensors[found.codes].elements().to_string());
+        // `fc1` and `fc2` are not alike: they have as many codes, and other shapes.
+        let is_number = |part: &&str| part.bytes().all(|byte| byte.is_ascii_digit());
+        let names: Vec<&str> = found.name.split('.').filter(|part| !is_number(part)).collect();
+        let alike = (names.join("."), checkpoint.tensors[found.codes].elements());
         Some((alike, (weight, at)))
     });
     let groups: Vec<Vec<(usize, usize)>> =

@@ -379,7 +379,9 @@ impl Beside {
             None => (rows.start / tall, (rows.end - 1) / tall),
         };
         let all = self.count();
-        let whole = self.width * first..self.width.saturating_mul(last.saturating_add(1)).min(all);
+        // A damaged order may name rows that do not exist.
+        let row = |row: u64| self.width.saturating_mul(row).min(all);
+        let whole = row(first)..row(last.saturating_add(1));
         // Of one row, only what these columns need.
         let (column, wanted) = match first == last && !matches!(self.kind, Numbers::Words { .. }) {
             true => {
