@@ -1935,7 +1935,14 @@ const OLMO3: Row = Row {
 const SMOLLM3: Row = Row {
     families: &["smollm3"],
     given: &[("use_sliding_window", Given::Usually(false))],
-    neutral: &["attention_bias", "mlp_bias", "layer_types", "max_window_layers", "sliding_window"],
+    neutral: &[
+        "attention_bias",
+        "mlp_bias",
+        "layer_types",
+        "max_window_layers",
+        "no_rope_layer_interval",
+        "sliding_window",
+    ],
     sizes: Sizes { key_heads: KeyHeads::Field("num_key_value_heads", Some(4)), ..LLAMA.sizes },
     attention: AttentionRow {
         position: rotary(2_000_000.0),

@@ -35,6 +35,8 @@ pub(super) fn window(row: &Row, fields: &Fields<'_>, layer: usize) -> Result<Opt
             window.filter(|_| used && slides)
         }
         Windows::Every { window: (field, usual), pattern, usual_pattern, first } => {
+            // A list of types overrules the period, which may then be a text.
+            pattern.iter().for_each(|field| _ = fields.get(field));
             let slides = match by_type()? {
                 Some(slides) => slides,
                 None => {

@@ -5,10 +5,13 @@ import { expect, openFromCode, sentence, siteRows, test, transfer } from './help
 
 const file = (name: string, path = name) => ({ name, mimeType: 'application/octet-stream', buffer: readFileSync(`tests/pytorch/${path}`) });
 
+/** On a busy machine the verifier takes a while to load. */
+const LOADING_MS = 30_000;
+
 for (const name of ['model.bin', 'whole.pt', 'training.ckpt']) {
   test(`${name} opens with a drop`, async ({ page }) => {
     await transfer(page, [file(name)], 'drop');
-    await expect(sentence(page)).toContainText('LayerNorm');
+    await expect(sentence(page)).toContainText('LayerNorm', { timeout: LOADING_MS });
     await expect(siteRows(page)).toHaveCount(3);
     await siteRows(page).first().click();
     await expect(page.locator('tr.detail svg[role=img]').first()).toBeVisible();
@@ -28,14 +31,14 @@ test('shards open with their index, and the report names the format', async ({ p
 
 test('code in a file is a warning, and a file without tensors is an error', async ({ page }) => {
   await transfer(page, [file('runs-code.bin')], 'drop');
-  await expect(page.locator('#warnings')).toContainText('posix.system');
+  await expect(page.locator('#warnings')).toContainText('posix.system', { timeout: LOADING_MS });
   await transfer(page, [file('training_args.bin')], 'drop');
   await expect(page.getByRole('alert')).toContainText('no tensor');
 });
 
 test('a safetensors file after a PyTorch file opens in the small wasm again', async ({ page }) => {
   await transfer(page, [file('model.bin')], 'drop');
-  await expect(siteRows(page)).toHaveCount(3);
+  await expect(siteRows(page)).toHaveCount(3, { timeout: LOADING_MS });
   await transfer(page, gpt2(), 'drop');
   await expect(siteRows(page)).toHaveCount(7);
 });

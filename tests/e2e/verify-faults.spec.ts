@@ -84,7 +84,7 @@ async function beginMeasured(page: Page): Promise<void> {
   await page.evaluate(() => {
     window.gammascope.verify({ device: 'cpu', tokens: 8192, input: 'uniform', preservation: false }).catch(() => undefined);
   });
-  await expect(page.locator('#verify').getByText(/[1-9]\d* of \d+ norms and streams/)).toBeVisible({ timeout: 90_000 });
+  await expect(page.locator('#verify').getByText(/[1-9]\d* of the \d+ norms and streams/)).toBeVisible({ timeout: 90_000 });
 }
 
 /** The run has stopped with `reason` and keeps its measurements. *Go on* completes it. */

@@ -143,7 +143,7 @@ test('a stopped run keeps its measurements and goes on from there', async ({ pag
   await openSample(page, 'RMSNorm');
   const whole = await page.evaluate(() => window.gammascope.verify({ device: 'cpu', input: 'uniform' }));
   // Stop as soon as something is measured.
-  const progress = page.locator('#verify').getByText(/[1-9]\d* of \d+ norms and streams/);
+  const progress = page.locator('#verify').getByText(/[1-9]\d* of the \d+ norms and streams/);
   await page.evaluate(() => void window.gammascope.verify({ device: 'cpu', input: 'uniform', tokens: 8192 }).catch(() => undefined));
   await expect(progress).toBeVisible({ timeout: 60_000 });
   const verify = page.locator('#verify');
