@@ -2,6 +2,7 @@
 //   npm run bench -- --as-is   measures the existing dist/ instead of building the page first
 //   npm run bench -- running   only runs models, also with PyTorch and onnxruntime-web, for which it installs 3 GB
 //   npm run bench -- encoders  of these, only runs the encoders of images and sounds
+//   npm run bench -- pytorch   only opens a file of PyTorch of 10 GB, also with PyTorch
 // WebGPU runs in software, or on the GPU of the machine if GAMMASCOPE_GPU is set.
 
 import { spawnSync } from "node:child_process";
@@ -55,15 +56,23 @@ const ENCODERS = {
   "whisper-base": { what: "one sound of 30 s", sequences: 1, blocks: 6 },
 };
 
+/** Blocks of the file of PyTorch, of 0.4 GB each. */
+const PICKLED_BLOCKS = 24;
+
 await main(async () => {
   await setUp();
-  const [running, encoders] = ["running", "encoders"].map((word) => process.argv.includes(word));
+  const [running, encoders, pytorch] = ["running", "encoders", "pytorch"].map((word) => process.argv.includes(word));
   // The encoders run in the page alone.
   const command = encoders ? undefined : await compile();
-  if (!process.argv.includes("--as-is")) await build();
+  if (!process.argv.includes("--as-is") && !pytorch) await build();
   const folder = mkdtempSync(join(tmpdir(), "gammascope-bench-"));
   process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
   process.once("SIGINT", () => process.exit(130));
+  if (pytorch) {
+    await pickled(command, join(folder, "pytorch_model.bin"));
+    print();
+    return;
+  }
   const browser = await startChromium();
   try {
     if (running || encoders) {
@@ -403,6 +412,28 @@ async function comparing(models) {
     row(`${name} · whole process`, { time: ms(whole), ratio: against(whole, milliseconds) });
     row(`${name} · its reads alone, against our whole process`, { time: ms(alone), ratio: against(alone, milliseconds) });
   }
+}
+
+/** Measures opening a large file of PyTorch, and reading the same norms with PyTorch. */
+async function pickled(command, path) {
+  heading("Opening a file of PyTorch");
+  const peers = await preparePeers();
+  if (peers.why) {
+    row("torch.load", { time: peers.why });
+    return;
+  }
+  const python = (...args) => timed(peers.python, ["benches/pickled.py", ...args]);
+  console.log("Writing 10 GB");
+  python("write", path, String(PICKLED_BLOCKS));
+  const { milliseconds, report } = inspect(command, path);
+  const { bytes_read: read, header_bytes: headers, norm_bytes: norms } = report.checkpoint;
+  const ratio = `headers ${size(headers)} + ${((read - headers) / norms).toFixed(2)} × norms (≤ ${READ_BOUND})`;
+  row("command line", { file: size(statSync(path).size), read: size(read), time: ms(milliseconds), ratio });
+  python("time", path); // warms the cache
+  const runs = Array.from({ length: RUNS }, () => python("time", path));
+  const [whole, alone] = [runs.map((run) => run.milliseconds), runs.map(({ stdout }) => 1000 * JSON.parse(stdout).seconds)].map(median);
+  row("torch.load(mmap=True) and numpy, whole process", { time: ms(whole), ratio: against(whole, milliseconds) });
+  row("torch.load and its reads alone, against our whole process", { time: ms(alone), ratio: against(alone, milliseconds) });
 }
 
 /** Measures the bytes of the first load, and the time until the page is ready. */

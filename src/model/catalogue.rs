@@ -297,7 +297,7 @@ impl Walk<'_> {
         let row = &self.row.embedding;
         let prefix = self.prefix;
         // T5's two stacks share the embedding, so it lies outside both.
-        let shared = matches!(self.row.attention.position, PositionRow::Relative(_));
+        let shared = row.tokens == "shared.weight";
         self.add(format!("{}{}", if shared { "" } else { prefix }, row.tokens), &[vocabulary, width]);
         // Width of the vectors that are added to the rows.
         let wide = if row.projection_first { self.size.width } else { width };

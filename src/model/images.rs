@@ -5,7 +5,7 @@ use super::table::{
     ALWAYS, AttentionRow, AxialRow, EmbeddingRow, ExtraRow, FeedForwardRow, FeedForwardShape, Given,
     HeadNormsRow, HeadRow, HeadScales, HiddenWidth, ImagePositionsRow, InitialPositions, KeyHeads, LLAMA,
     LayerScaleRow, NEVER, PatchesRow, PositionRow, ProjectionsRow, Row, ScaleRow, Sizes, StoredRow, Switch,
-    Windows, norm, shifted,
+    Unplaced, Windows, norm, shifted,
 };
 
 const BICUBIC: Option<Resizing> = Some(Resizing::Bicubic);
@@ -132,6 +132,7 @@ pub(super) const VIT: Row = Row {
         value_norm: false,
         global: None,
         position: PositionRow::None,
+        unplaced: Unplaced::None,
         windows: Windows::None,
         scale: ScaleRow::RootOfHead,
         cap: None,

@@ -21,7 +21,7 @@ use super::table::{
     ScaleRow, SharedExpertRow, SoundPositionsRow, SoundsRow, Switch, Turned,
 };
 use super::timm;
-use super::windows::{LayerHeads, window};
+use super::windows::{LayerHeads, is_placed, window};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Tensor;
 use crate::checkpoint::config::Config;
@@ -839,7 +839,10 @@ impl<'a> Resolver<'a> {
             query_norm,
             key_norm,
             value_norm,
-            position: self.position(row.position, name, h, window.is_some())?,
+            position: match is_placed(self.row, fields, layer, window.is_some())? {
+                true => self.position(row.position, name, h, window.is_some())?,
+                false => Position::None,
+            },
             window,
             scale: self.attention_scale(h)?,
             cap: self.cap(row.cap)?,

@@ -367,6 +367,8 @@ pub struct AttentionRow {
     pub global: Option<GlobalRow>,
     /// Position code.
     pub position: PositionRow,
+    /// Which layers have no position code.
+    pub unplaced: Unplaced,
     /// Which layers only see a window.
     pub windows: Windows,
     /// Factor of the products of queries and keys.
@@ -535,6 +537,17 @@ pub enum Turned {
     Share(&'static [&'static str], f64),
     /// A number: its field and default.
     Count(&'static str, usize),
+}
+
+/// Which layers have no position code, although others have one.
+#[derive(Debug, Clone, Copy)]
+pub enum Unplaced {
+    /// None.
+    None,
+    /// Those without a window. If a field is named and is null, none.
+    Wide(Option<&'static str>),
+    /// Those with a 0 in this list, or else every p-th, by this field with its default.
+    Listed(&'static str, (&'static str, usize)),
 }
 
 /// Which layers only see a window.
@@ -813,6 +826,7 @@ pub(super) const LLAMA: Row = Row {
         value_norm: false,
         global: None,
         position: rotary(10_000.0),
+        unplaced: Unplaced::None,
         windows: Windows::None,
         scale: ScaleRow::RootOfHead,
         cap: None,
@@ -1269,6 +1283,30 @@ const ALBERT: Row = Row {
     ..BERT
 };
 
+/// Positions count from the row after that of padding, and each block adds a bias for distances.
+const MPNET: Row = Row {
+    families: &["mpnet"],
+    // The family's code always counts so many.
+    given: &[("relative_attention_num_buckets", Given::Number(32.0))],
+    neutral: &[],
+    prefixes: &["mpnet.", ""],
+    embedding: EmbeddingRow {
+        positions: Some(("embeddings.position_embeddings.weight", 2, None)),
+        segments: None,
+        ..BERT.embedding
+    },
+    around_attention: [None, None, Some("attention.LayerNorm")],
+    attention: AttentionRow {
+        projections: ProjectionsRow::Separate(["attention.attn.q", "attention.attn.k", "attention.attn.v"]),
+        output: "attention.attn.o",
+        position: PositionRow::Relative("encoder.relative_attention_bias.weight"),
+        ..BERT.attention
+    },
+    head: ROBERTA.head,
+    apart: ROBERTA.apart,
+    ..BERT
+};
+
 const OPT: Row = Row {
     families: &["opt"],
     given: &[
@@ -1651,6 +1689,30 @@ const COHERE: Row = Row {
     ..LLAMA
 };
 
+/// Layers without a window have no rotary positions.
+const COHERE2: Row = Row {
+    families: &["cohere2"],
+    attention: AttentionRow {
+        qk_norm: None,
+        unplaced: Unplaced::Wide(None),
+        windows: Windows::Every {
+            window: ("sliding_window", 4096),
+            pattern: &["sliding_window_pattern"],
+            usual_pattern: 4,
+            first: false,
+        },
+        position: PositionRow::Rotary {
+            pairing: Pairing::Interleaved,
+            theta: &["rope_theta"],
+            usual_theta: 10_000.0,
+            turned: Turned::All,
+            local_theta: None,
+        },
+        ..COHERE.attention
+    },
+    ..COHERE
+};
+
 const STARCODER2: Row = Row {
     families: &["starcoder2"],
     given: &[],
@@ -1847,6 +1909,104 @@ const OLMO2: Row = Row {
     ..LLAMA
 };
 
+/// Three of four layers see a window. Only the others stretch their rotary positions.
+const OLMO3: Row = Row {
+    families: &["olmo3"],
+    attention: AttentionRow {
+        position: PositionRow::Rotary {
+            pairing: Pairing::Halves,
+            theta: &["rope_theta"],
+            usual_theta: 500_000.0,
+            turned: Turned::All,
+            local_theta: Some(("rope_theta", 500_000.0)),
+        },
+        windows: Windows::Every {
+            window: ("sliding_window", 4096),
+            pattern: &[],
+            usual_pattern: 4,
+            first: false,
+        },
+        ..OLMO2.attention
+    },
+    ..OLMO2
+};
+
+/// Every fourth layer has no rotary positions.
+const SMOLLM3: Row = Row {
+    families: &["smollm3"],
+    given: &[("use_sliding_window", Given::Usually(false))],
+    neutral: &[
+        "attention_bias",
+        "mlp_bias",
+        "layer_types",
+        "max_window_layers",
+        "no_rope_layer_interval",
+        "sliding_window",
+    ],
+    sizes: Sizes { key_heads: KeyHeads::Field("num_key_value_heads", Some(4)), ..LLAMA.sizes },
+    attention: AttentionRow {
+        position: rotary(2_000_000.0),
+        unplaced: Unplaced::Listed("no_rope_layers", ("no_rope_layer_interval", 4)),
+        ..LLAMA.attention
+    },
+    head: HeadRow { usually_tied: true, ..LLAMA.head },
+    ..LLAMA
+};
+
+const GLM: Row = Row {
+    families: &["glm"],
+    given: &[],
+    neutral: &["attention_bias"],
+    sizes: Sizes { usual_head_width: Some(128), ..LLAMA.sizes },
+    norm: norm(RMS, "rms_norm_eps", 1.5625e-7),
+    attention: AttentionRow {
+        position: PositionRow::Rotary {
+            pairing: Pairing::Interleaved,
+            theta: &["rope_theta"],
+            usual_theta: 10_000.0,
+            turned: Turned::Share(&["partial_rotary_factor"], 0.5),
+            local_theta: None,
+        },
+        ..LLAMA.attention
+    },
+    feed_forward: FeedForwardRow {
+        shape: FeedForwardShape::GatedConcatenated(["mlp.gate_up_proj", "mlp.down_proj"]),
+        ..LLAMA.feed_forward
+    },
+    stored: StoredRow { projection_bias: Switch::Field("attention_bias", true), ..SCALES_ONLY },
+    ..LLAMA
+};
+
+const GLM4: Row = Row {
+    families: &["glm4"],
+    around_attention: [Some("input_layernorm"), Some("post_self_attn_layernorm"), None],
+    around_feed_forward: [Some("post_attention_layernorm"), Some("post_mlp_layernorm"), None],
+    ..GLM
+};
+
+/// The small size has no windows. In the large one, layers without a window have no rotary positions.
+const EXAONE4: Row = Row {
+    families: &["exaone4"],
+    given: &[],
+    neutral: &["sliding_window_pattern"],
+    norm: norm(RMS, "rms_norm_eps", 1e-5),
+    around_attention: [None, Some("post_attention_layernorm"), None],
+    around_feed_forward: [None, Some("post_feedforward_layernorm"), None],
+    attention: AttentionRow {
+        qk_norm: Some(HEAD_NORMS),
+        unplaced: Unplaced::Wide(Some("sliding_window")),
+        windows: Windows::Every {
+            window: ("sliding_window", 4096),
+            pattern: &["sliding_window_pattern"],
+            usual_pattern: 4,
+            first: false,
+        },
+        ..LLAMA.attention
+    },
+    stored: SCALES_ONLY,
+    ..LLAMA
+};
+
 const GRANITE: Row = Row {
     families: &["granite"],
     given: &[],
@@ -2032,7 +2192,7 @@ const QWEN3_5_MOE_NESTED: Row = Row {
 };
 
 /// All rows of families that read text.
-pub(super) static TEXT: [Row; 44] = [
+pub(super) static TEXT: [Row; 51] = [
     LLAMA,
     MISTRAL,
     MIXTRAL,
@@ -2053,10 +2213,16 @@ pub(super) static TEXT: [Row; 44] = [
     STABLELM,
     STABLELM_12B,
     COHERE,
+    COHERE2,
     STARCODER2,
     NEMOTRON,
     OLMO,
     OLMO2,
+    OLMO3,
+    SMOLLM3,
+    GLM,
+    GLM4,
+    EXAONE4,
     GRANITE,
     GPT2,
     GPTJ,
@@ -2074,6 +2240,7 @@ pub(super) static TEXT: [Row; 44] = [
     DISTILBERT,
     ELECTRA,
     ALBERT,
+    MPNET,
     MODERNBERT,
     T5,
     T5_GATED,

@@ -1,10 +1,11 @@
-//! Which layers see only a window of the tokens, and the heads of the others.
+//! Which layers see only a window of the tokens, which have no position code, and the heads of layers without a window.
 #![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 use super::ModelError;
 use super::dimensions::Dimensions;
 use super::fields::Fields;
-use super::table::{GlobalRow, Row, Windows};
+use super::table::{GlobalRow, Row, Unplaced, Windows};
+use serde_json::Value;
 
 /// Returns the window of a layer, if it has one.
 pub(super) fn window(row: &Row, fields: &Fields<'_>, layer: usize) -> Result<Option<usize>, ModelError> {
@@ -34,11 +35,43 @@ pub(super) fn window(row: &Row, fields: &Fields<'_>, layer: usize) -> Result<Opt
             window.filter(|_| used && slides)
         }
         Windows::Every { window: (field, usual), pattern, usual_pattern, first } => {
-            let period = fields.count(pattern)?.unwrap_or(usual_pattern).max(1);
-            let at = if first { layer } else { layer.saturating_add(1) };
-            let slides = by_type()?.unwrap_or(!at.is_multiple_of(period));
+            // A list of types overrules the period, which may then be a text.
+            pattern.iter().for_each(|field| _ = fields.get(field));
+            let slides = match by_type()? {
+                Some(slides) => slides,
+                None => {
+                    let period = fields.count(pattern)?.unwrap_or(usual_pattern).max(1);
+                    let at = if first { layer } else { layer.saturating_add(1) };
+                    !at.is_multiple_of(period)
+                }
+            };
             size(field, Some(usual))?.filter(|_| slides)
         }
+    })
+}
+
+/// Whether a layer, which has a window or none, has a position code.
+pub(super) fn is_placed(
+    row: &Row,
+    fields: &Fields<'_>,
+    layer: usize,
+    windowed: bool,
+) -> Result<bool, ModelError> {
+    Ok(match row.attention.unplaced {
+        Unplaced::None => true,
+        Unplaced::Wide(field) => {
+            windowed || field.is_some_and(|field| fields.mentions(field) && fields.get(field).is_none())
+        }
+        Unplaced::Listed(list, (interval, usual)) => match fields.get(list) {
+            Some(listed) => match listed.get(layer).and_then(Value::as_u64) {
+                Some(place @ 0..=1) => place == 1,
+                _ => return Err(fields.wrong(list, "0 or 1 for each layer")),
+            },
+            None => {
+                let period = fields.count(&[interval])?.unwrap_or(usual).max(1);
+                !layer.saturating_add(1).is_multiple_of(period)
+            }
+        },
     })
 }
 
