@@ -44,7 +44,7 @@ export async function buildWasm({ names = MODULES.map(({ name }) => name), fast 
 const FEATURES = ["bulk-memory", "multivalue", "mutable-globals", "nontrapping-float-to-int", "reference-types", "sign-ext"];
 
 /**
- * How a module is made smaller. Without the limits, functions that are called once are merged into long ones, which browsers compile for so
+ * How a module is made smaller. Without the limit, functions that are called once are merged into long ones, which browsers compile for so
  * long that the verdict comes 40 % later.
  */
 const SHRINK = [

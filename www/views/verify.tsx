@@ -290,8 +290,8 @@ function Plan(planned: Planned) {
       {plan.parts > 1 && ` in ${count(plan.parts)} parts, with ${bytes(plan.scratch)} on the disk`}. It uses {where(plan.device)} for{' '}
       {durations([plan.least_pass_seconds, plan.pass_seconds])}, while{' '}
       {counted(workers, 'worker')} {workers === 1 ? 'measures' : 'measure'} for {duration(plan.measuring_seconds / workers)}
-      {plan.moves > 0 && `. It makes ${count(plan.moves)} short passes with a reader moved`}
-      {plan.losses && `. For the loss it makes passes with the other kind of norm, on ${count(plan.loss_tokens)} tokens at most`}.
+      {plan.moves > 0 && `. The run makes ${count(plan.moves)} short passes with a reader moved`}
+      {plan.losses && `. For the loss, it makes passes with the other kind of norm, on ${count(plan.loss_tokens)} tokens at most`}.
       {plan.warnings.map(({ code, message }) => (
         <span key={code}>
           {' '}
