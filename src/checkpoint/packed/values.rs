@@ -10,7 +10,9 @@ use crate::quantised::codes;
 use crate::source::{ByteSource, Meter, SourceError};
 use safetensors::Dtype;
 use serde_json::Value;
+use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The first address. Those of tensors in several places lie below.
 pub(in crate::checkpoint) const FIRST: u64 = 1 << 63;
@@ -105,7 +107,17 @@ pub(in crate::checkpoint) struct Addresses {
     /// The first address of each.
     starts: Vec<u64>,
     packings: Vec<Packing>,
+    kept: Mutex<Kept>,
 }
+
+/// Small tensors that were read last, by shard and first byte: a sample reads a weight a row at a time, and each row needs all of them.
+type Kept = VecDeque<((usize, u64), Arc<[u8]>)>;
+
+/// Most tensors that are kept. A weight has three.
+const MOST_KEPT: usize = 16;
+
+/// Most bytes of a tensor that is kept.
+const MOST_KEPT_BYTES: u64 = 1 << 20;
 
 impl Addresses {
     fn end(&self) -> u64 {
@@ -176,8 +188,23 @@ impl<S: ByteSource> Checkpoint<S> {
         self.read_stored(meter, stored.shard, at(part.start)..at(part.end)).await
     }
 
-    async fn read_whole(&self, meter: &Meter, stored: &Stored) -> Result<Vec<u8>, SourceError> {
-        self.read_stored(meter, stored.shard, stored.range.clone()).await
+    async fn read_whole(&self, meter: &Meter, stored: &Stored) -> Result<Arc<[u8]>, SourceError> {
+        let place = (stored.shard, stored.range.start);
+        let found = |kept: MutexGuard<'_, Kept>| {
+            kept.iter().find(|(of, _)| *of == place).map(|(_, bytes)| Arc::clone(bytes))
+        };
+        if let Some(bytes) = self.unpacked.kept.lock().ok().and_then(found) {
+            return Ok(bytes);
+        }
+        let read = self.read_stored(meter, stored.shard, stored.range.clone()).await?;
+        let bytes: Arc<[u8]> = read.into();
+        if bytes.len() as u64 <= MOST_KEPT_BYTES
+            && let Ok(mut kept) = self.unpacked.kept.lock()
+        {
+            kept.push_front((place, Arc::clone(&bytes)));
+            kept.truncate(MOST_KEPT);
+        }
+        Ok(bytes)
     }
 }
 
@@ -876,6 +903,22 @@ mod tests {
         assert_eq!(first.end, second.start);
         let both = read(first.end - 12..second.start + 8);
         assert_eq!(both, [read(first.end - 12..first.end), read(second.start..second.start + 8)].concat());
+    }
+
+    #[test]
+    fn what_every_row_needs_is_read_once() {
+        let checkpoint = opened("bitsandbytes-4");
+        // Its scales are quantised again.
+        let weight = checkpoint.tensors.iter().find(|tensor| tensor.name == "a.2.q.weight").unwrap();
+        let read = |row: u64| {
+            let before = checkpoint.weight_bytes_read();
+            let range = weight.bytes_of(&(288 * row..288 * (row + 1))).unwrap();
+            block_on(checkpoint.read_weights(0, range)).unwrap();
+            checkpoint.weight_bytes_read() - before
+        };
+        assert!(read(0) > 1000, "the list of 256 numbers");
+        // Codes, and a byte for each block of 64.
+        assert!(read(1) <= 288 / 2 + 6);
     }
 
     #[test]
