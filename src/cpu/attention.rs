@@ -1,6 +1,7 @@
 //! Scaled dot-product attention with an online softmax: the t × t scores of a head are never in memory.
 //!
-//! y = softmax(cap(q kᵀ · scale) + bias) v per head, over the keys that a query may see. Dao et al., FlashAttention, 2022.
+//! y = softmax(cap(q kᵀ · scale) + bias) v per head, over the keys that a query may see. Dao et al., FlashAttention, 2022. A head may have
+//! a sink: a score that takes part in the softmax, and has no value (gpt-oss).
 
 use super::elementary::exp;
 use super::lanes::{greatest, sum};
@@ -52,6 +53,8 @@ pub struct Attention<'a> {
     pub cap: Option<f32>,
     /// Term added to the scores.
     pub bias: Bias<'a>,
+    /// The score of each head's sink.
+    pub sinks: Option<&'a [f32]>,
 }
 
 impl Attention<'_> {
@@ -139,8 +142,10 @@ impl Attention<'_> {
         let mut scores = vec![0.0; QUERIES * KEYS];
         for (block, y) in y.chunks_mut(QUERIES * h).enumerate() {
             let (first, queries) = (block * QUERIES, y.len() / h);
-            let mut most = vec![f32::NEG_INFINITY; queries];
-            let mut sums = vec![0.0; queries];
+            // A sink is like a first key whose value is zero.
+            let sink = self.sinks.map(|sinks| sinks[head]);
+            let mut most = vec![sink.unwrap_or(f32::NEG_INFINITY); queries];
+            let mut sums = vec![if sink.is_some() { 1.0 } else { 0.0 }; queries];
             let begin = self.seen(first).start / KEYS * KEYS;
             let end = self.seen(first + queries - 1).end.min(self.keys);
             for from in (begin..end).step_by(KEYS) {
@@ -228,7 +233,8 @@ mod tests {
                             if hidden { 0.0 } else { score.exp() }
                         })
                         .collect();
-                    let sum: f64 = weights.iter().sum();
+                    let sink = attention.sinks.map_or(0.0, |sinks| f64::from(sinks[head]).exp());
+                    let sum = weights.iter().sum::<f64>() + sink;
                     for (key, weight) in weights.iter().enumerate() {
                         for (at, value) in row(v, first + key, key_heads, key_head).into_iter().enumerate() {
                             y[((sequence * t + query) * heads + head) * h + at] += weight / sum * value;
@@ -248,7 +254,8 @@ mod tests {
         let slopes = [0.5, 0.25, 0.125, 0.0625];
         let relative = normal(4 * (2 * 150 - 1));
         let pairs = normal(4 * 130 * 130);
-        for (length, [keys, sharing], causal, window, cap, bias, key_heads) in [
+        let sinks = normal(4);
+        for (place, (length, [keys, sharing], causal, window, cap, bias, key_heads)) in [
             (1, [1, 1], true, None, None, Bias::None, 4),
             (63, [63, 1], true, None, Some(2.0), Bias::None, 1),
             (130, [130, 1], true, Some(65), None, Bias::Alibi(&slopes), 2),
@@ -260,7 +267,10 @@ mod tests {
             // Like a decoder: more keys than queries, and fewer. Each sequence has its own keys, or two share them.
             (70, [130, 1], false, None, None, Bias::None, 4),
             (130, [3, 2], false, None, None, Bias::Keys(&relative), 2),
-        ] {
+        ]
+        .into_iter()
+        .enumerate()
+        {
             let attention = Attention {
                 heads: 4,
                 key_heads,
@@ -273,6 +283,7 @@ mod tests {
                 scale: 0.7,
                 cap,
                 bias,
+                sinks: (place % 2 == 1).then_some(&sinks),
             };
             let of_keys = 2 / sharing * keys * key_heads * 5;
             let (q, k, v) = (normal(2 * length * 20), normal(of_keys), normal(of_keys));

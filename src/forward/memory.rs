@@ -50,7 +50,7 @@ fn of_block(block: &Block, width: usize, tokens: usize, encoded: usize) -> u64 {
     let cross = block.cross.as_ref().map_or(0, |cross| of_attention(&cross.attention, encoded));
     let of_rule = |rule: &DeltaRule| {
         let of_values = rule.heads * rule.value_width;
-        let values = tokens * (2 * rule.projection.outputs + of_values).max(3 * of_values);
+        let values = tokens * (2 * rule.projections.main().outputs + of_values).max(3 * of_values);
         let maps = block.attention.linear_maps().map(|(linear, _)| size(linear));
         values as u64 + maps.max().unwrap_or(0)
     };

@@ -22,6 +22,7 @@ pub mod head;
 mod held;
 mod input;
 pub mod kernels;
+mod latent;
 mod memory;
 mod observer;
 mod parts;
@@ -87,7 +88,7 @@ pub enum ForwardError {
     },
     /// A sequence that is longer than the model's positions.
     #[error(
-        "sequences of {length} tokens are longer than the {longest} that the model has positions for: shorten them"
+        "sequences of {length} tokens are longer than the {longest} that a run of this model supports: shorten them"
     )]
     TooLong {
         /// Length of the sequence.

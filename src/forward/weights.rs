@@ -113,7 +113,10 @@ impl<'a, S: ByteSource> Weights<'a, S> {
 
     /// Returns the bias of a map (m values), edits included.
     pub(super) async fn bias(&self, linear: &Linear) -> Result<Option<Vec<f32>>, ForwardError> {
-        let mut bias = self.optional(linear.bias).await?;
+        let mut bias = match linear.bias {
+            Some(tensor) => Some(self.part(tensor, linear.bias_values()).await?),
+            None => None,
+        };
         for edit in self.edits.iter().filter(|edit| edit.weight == linear.weight) {
             let Some(added) = &edit.bias else { continue };
             let bias = bias.get_or_insert_with(|| vec![0.0; linear.outputs]);

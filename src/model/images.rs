@@ -137,6 +137,8 @@ pub(super) const VIT: Row = Row {
         scale: ScaleRow::RootOfHead,
         cap: None,
         clip: None,
+        sinks: None,
+        longest: &[],
     },
     feed_forward: FeedForwardRow {
         shape: FeedForwardShape::Plain(["intermediate.dense", "output.dense"]),
@@ -151,6 +153,7 @@ pub(super) const VIT: Row = Row {
     feature_layer: None,
     residual_multiplier: None,
     apart: &["pooler.dense.", "embeddings.mask_token", "classifier.", "decoder."],
+    later_blocks: None,
     stored: StoredRow {
         projection_bias: Switch::Field("qkv_bias", true),
         ..shifted(ALWAYS, HiddenWidth::Field("intermediate_size"))

@@ -3,10 +3,10 @@
 
 use super::ModelError;
 use super::architecture::{
-    Architecture, Attention, Block, Branch, Convolution, ConvolutionNorm, CrossAttention, DeltaRule,
-    Embedding, ExtraTokens, FeedForward, Gated, GatedInputs, Head, HeadNorm, ImagePositions,
-    LearnedPositions, Linear, Mixer, Norm, PatchEmbedding, Position, PositionalConvolution, Projections,
-    Projector, SharedExpert, SoundEmbedding, SoundPositions, TokenEmbedding, Transform,
+    Architecture, Attention, Block, Branch, Convolution, ConvolutionNorm, CrossAttention, DeltaProjections,
+    DeltaRule, Embedding, ExtraTokens, FeedForward, Gated, GatedInputs, Head, HeadNorm, ImagePositions,
+    Latent, LearnedPositions, Linear, Mixer, Norm, PatchEmbedding, Position, PositionalConvolution,
+    Projections, Projector, Routing, SharedExpert, SoundEmbedding, SoundPositions, TokenEmbedding, Transform,
 };
 use super::dimensions::{
     Canvas, ConvolutionSize, DeltaSizes, Dimensions, StoredBlocks, attends_linearly, positional_convolution,
@@ -16,9 +16,10 @@ use super::fields::{Accepted, Fields};
 use super::llama_cpp::{Converted, Described};
 use super::rotary;
 use super::table::{
-    CrossRow, DeltaRow, ExpertsRow, FeedForwardShape, Given, HeadNormsRow, HeadRow, HeadScales,
-    ImagePositionsRow, LayerScaleRow, Multiplier, PatchesRow, PositionRow, ProjectionsRow, ProjectorRow, Row,
-    ScaleRow, SharedExpertRow, SoundPositionsRow, SoundsRow, Switch, Turned,
+    CrossRow, DeltaProjectionsRow, DeltaRow, ExpertsRow, FeedForwardShape, Given, HeadNormsRow, HeadRow,
+    HeadScales, ImagePositionsRow, LatentRow, LayerScaleRow, Multiplier, PatchesRow, PositionRow,
+    ProjectionsRow, ProjectorRow, Row, ScaleRow, SharedExpertRow, SoundPositionsRow, SoundsRow, Switch,
+    TogetherRow, Turned,
 };
 use super::timm;
 use super::windows::{LayerHeads, is_placed, window};
@@ -26,8 +27,8 @@ use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Tensor;
 use crate::checkpoint::config::Config;
 use crate::model::operation::Activation;
-use crate::model::operation::Gate;
 use crate::model::operation::Layout;
+use crate::model::operation::Pairing;
 use crate::model::operation::Reads;
 use crate::source::ByteSource;
 use std::cell::RefCell;
@@ -149,6 +150,9 @@ fn differs(fields: &Fields<'_>, field: &str, given: &Given) -> Option<ModelError
             let stated = fields.mentions(field);
             (stated && found.is_none_or(|found| found.as_f64() == Some(0.0)), "0".to_owned())
         }
+        Given::Or(other) => {
+            (found.is_some() || fields.get(other).is_some(), format!("a value, here or in `{other}`"))
+        }
     };
     (!fits).then(|| fields.wrong(field, &expected))
 }
@@ -239,6 +243,7 @@ impl<'a> Resolver<'a> {
         let stored = StoredBlocks::of(self.row, self.fields, self.size.layers)?;
         let block = |layer| self.block(layer, stored, encoded);
         let mut blocks = (0..self.size.layers).map(block).collect::<Result<Vec<_>, _>>()?;
+        let longest = self.longest()?.into_iter().chain(longest).min();
         let final_norm = match self.fields.switch(self.row.final_norm_present)? {
             true => self.row.final_norm,
             false => None,
@@ -278,6 +283,17 @@ impl<'a> Resolver<'a> {
             start,
             left_out_fields,
         })
+    }
+
+    /// Returns the length up to which the family's code does what a run does.
+    fn longest(&self) -> Result<Option<usize>, ModelError> {
+        let mut least: Option<usize> = None;
+        for (field, usual) in self.row.attention.longest {
+            let usual = usual.filter(|_| !self.fields.mentions(field));
+            let below = self.fields.count(&[field])?.or(usual).map(|length| length.saturating_sub(1));
+            least = least.into_iter().chain(below).min();
+        }
+        Ok(least)
     }
 
     /// Returns the number of blocks before the hidden states that a decoder reads.
@@ -370,7 +386,7 @@ impl<'a> Resolver<'a> {
         let outputs = sizes[if layout == Layout::OutputInput { 0 } else { 1 }];
         let bias = self.find(&format!("{name}.bias"));
         bias.map(|bias| self.check(bias, &[outputs])).transpose()?;
-        Ok(Linear { weight, first: 0, bias, inputs, outputs, layout })
+        Ok(Linear { weight, first: 0, bias, first_bias: 0, inputs, outputs, layout })
     }
 
     fn norm(&self, name: &str, width: usize) -> Result<Norm, ModelError> {
@@ -404,12 +420,14 @@ impl<'a> Resolver<'a> {
     /// Checks that every tensor has a place, or is known to take no part.
     fn all_used(&self, with_head: bool) -> Result<(), ModelError> {
         let used = self.used.borrow();
+        let later = self.row.later_blocks.map(|field| self.fields.count(&[field])).transpose()?.flatten();
         let apart = |name: &str| {
             let HeadRow { unembedding, otherwise, .. } = self.row.head;
             let names = [unembedding].into_iter().chain(otherwise).filter(|name| !name.is_empty());
             let of_head =
                 name.strip_suffix(".weight").is_some_and(|name| names.into_iter().any(|own| own == name));
             of_head
+                || self.is_later_block(name, later)
                 || self
                     .row
                     .apart
@@ -426,6 +444,16 @@ impl<'a> Resolver<'a> {
                 Err(ModelError::Extra { name: tensor.name.clone(), family: self.family.to_owned() })
             }
         }
+    }
+
+    /// Whether a tensor belongs to one of the `later` blocks after the last, which predict later tokens.
+    fn is_later_block(&self, name: &str, later: Option<usize>) -> bool {
+        let Some(later) = later else { return false };
+        let Some((before, after)) = self.row.block.split_once("{layer}") else { return false };
+        let inside = name.strip_prefix(self.prefix).and_then(|name| name.strip_prefix(before));
+        let layer = inside.and_then(|name| name.split_once(after)).and_then(|(layer, _)| layer.parse().ok());
+        let first = self.size.layers;
+        layer.is_some_and(|layer: usize| (first..first.saturating_add(later)).contains(&layer))
     }
 
     // Parts.
@@ -449,7 +477,7 @@ impl<'a> Resolver<'a> {
         let bias = self.find(&format!("{name}.bias"));
         bias.map(|bias| self.check(bias, &[self.size.width])).transpose()?;
         let (outputs, layout) = (self.size.width, Layout::OutputInput);
-        let projection = Linear { weight, first: 0, bias, inputs, outputs, layout };
+        let projection = Linear { weight, first: 0, bias, first_bias: 0, inputs, outputs, layout };
         let patch_norm =
             row.patch_norm.map(|norm| self.norm(&prefixed(norm), self.size.width)).transpose()?;
         let (mut extra, mut first) = (Vec::new(), 0);
@@ -512,7 +540,15 @@ impl<'a> Resolver<'a> {
             let bias = self.find(&format!("{name}.bias"));
             bias.map(|bias| self.check(bias, &[outputs])).transpose()?;
             let inputs = reach.kernel.saturating_mul(inputs);
-            let map = Linear { weight, first: 0, bias, inputs, outputs, layout: Layout::OutputInput };
+            let map = Linear {
+                weight,
+                first: 0,
+                bias,
+                first_bias: 0,
+                inputs,
+                outputs,
+                layout: Layout::OutputInput,
+            };
             let norm = match norm {
                 None => None,
                 Some((norm, over_time)) => {
@@ -765,23 +801,33 @@ impl<'a> Resolver<'a> {
     fn delta_rule(&self, name: &impl Fn(&str) -> String, row: &DeltaRow) -> Result<DeltaRule, ModelError> {
         let sizes = DeltaSizes::of(self.fields)?;
         let DeltaSizes { heads, key_heads, key_width, value_width, kernel } = sizes;
-        let (of_values, channels) = (sizes.of_values(), sizes.channels());
+        let (of_keys, of_values, channels) = (sizes.of_keys(), sizes.of_values(), sizes.channels());
+        let linear = |map: &str, outputs: usize| self.linear(&name(map), outputs, self.size.width);
+        let projections = match row.projections {
+            DeltaProjectionsRow::Separate([all, gate, strength, decay]) => DeltaProjections::Separate {
+                all: linear(all, channels)?,
+                gate: linear(gate, of_values)?,
+                strength: linear(strength, heads)?,
+                decay: linear(decay, heads)?,
+            },
+            DeltaProjectionsRow::Grouped([all, both]) => DeltaProjections::Grouped {
+                all: linear(all, of_keys.saturating_add(of_values).saturating_mul(2))?,
+                both: linear(both, heads.saturating_mul(2))?,
+            },
+        };
         let norm = self.norm(&name(row.norm), value_width)?;
         Ok(DeltaRule {
             heads,
             key_heads,
             key_width,
             value_width,
-            projection: self.linear(&name(row.projection), channels, self.size.width)?,
+            projections,
             convolution: self.shaped(&name(row.convolution), &[channels, 1, kernel])?,
             kernel,
             activation: self.activation()?,
-            strength: self.linear(&name(row.strength), heads, self.size.width)?,
-            decay: self.linear(&name(row.decay), heads, self.size.width)?,
             rates: self.shaped(&name(row.rates), &[heads])?,
             biases: self.shaped(&name(row.biases), &[heads])?,
             norm: Norm { one_plus: false, ..norm },
-            gate: self.linear(&name(row.gate), of_values, self.size.width)?,
             output: self.linear(&name(row.output), self.size.width, of_values)?,
         })
     }
@@ -802,6 +848,7 @@ impl<'a> Resolver<'a> {
                 self.linear(&name(k), of_keys, d)?,
                 self.linear(&name(v), of_keys, d)?,
             ]),
+            ProjectionsRow::Latent(latent) => return self.latent_attention(name, &latent),
             ProjectionsRow::Concatenated(all) => Projections::Concatenated(self.linear(
                 &name(all),
                 of_queries.saturating_add(of_keys.saturating_mul(2)),
@@ -813,11 +860,17 @@ impl<'a> Resolver<'a> {
                 d,
             )?),
         };
+        let window = window(self.row, fields, layer)?;
+        let placed = is_placed(self.row, fields, layer, window.is_some())?;
         let [query_norm, key_norm] = match row.qk_norm {
-            Some(HeadNormsRow { names: [q, k], scales, present, .. }) if fields.switch(present)? => [
-                Some(self.head_norm(&name(q), scales, heads, h)?),
-                Some(self.head_norm(&name(k), scales, key_heads, h)?),
-            ],
+            Some(HeadNormsRow { names: [q, k], scales, present, .. })
+                if fields.switch(present)? && (placed || scales != HeadScales::Nothing) =>
+            {
+                [
+                    Some(self.head_norm(&name(q), scales, heads, h)?),
+                    Some(self.head_norm(&name(k), scales, key_heads, h)?),
+                ]
+            }
             _ => [None, None],
         };
         let mut biases = [None; 3];
@@ -825,7 +878,6 @@ impl<'a> Resolver<'a> {
             *bias = stored.and_then(|stored| self.find(&name(stored)));
             bias.map(|bias| self.check(bias, &[width])).transpose()?;
         }
-        let window = window(self.row, fields, layer)?;
         let value_norm = row.value_norm.then(|| self.norm_of(h, None, None)).transpose()?;
         Ok(Attention {
             heads,
@@ -839,19 +891,88 @@ impl<'a> Resolver<'a> {
             query_norm,
             key_norm,
             value_norm,
-            position: match is_placed(self.row, fields, layer, window.is_some())? {
+            position: match placed {
                 true => self.position(row.position, name, h, window.is_some())?,
                 false => Position::None,
             },
             window,
             scale: self.attention_scale(h)?,
             cap: self.cap(row.cap)?,
+            sinks: row.sinks.map(|sinks| self.shaped(&name(sinks), &[heads])).transpose()?,
             clip: row
                 .clip
                 .map(|field| fields.number(&[field]))
                 .transpose()?
                 .flatten()
                 .map(|clip| clip as f32),
+        })
+    }
+
+    /// Makes multi-head latent attention. Its heads are as wide as a query or a value, whichever is wider.
+    fn latent_attention(
+        &self,
+        name: &impl Fn(&str) -> String,
+        row: &LatentRow,
+    ) -> Result<Attention, ModelError> {
+        let (fields, d, heads) = (self.fields, self.size.width, self.size.heads);
+        let [plain, turned, value_width, rank] =
+            ["qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim", "kv_lora_rank"]
+                .map(|field| fields.needed(&[field]));
+        let (plain, turned, value_width, rank) = (plain?, turned?, value_width?, rank?);
+        if !turned.is_multiple_of(2) {
+            return Err(fields.wrong("qk_rope_head_dim", "an even number"));
+        }
+        let query = plain.saturating_add(turned);
+        let head_width = query.max(value_width);
+        if heads.checked_mul(head_width).and_then(|width| width.checked_mul(3)).is_none() {
+            return Err(fields.wrong("v_head_dim", "heads whose total width fits in a machine word"));
+        }
+        let norm = |norm: &str, width: usize| -> Result<Norm, ModelError> {
+            Ok(Norm { epsilon: row.epsilon as f32, ..self.norm(&name(norm), width)? })
+        };
+        let of_queries = heads.saturating_mul(query);
+        let without_narrow = fields.mentions("q_lora_rank") && fields.get("q_lora_rank").is_none();
+        let (narrow, queries) = if without_narrow {
+            (None, self.linear(&name(row.queries), of_queries, d)?)
+        } else {
+            let rank = fields.needed(&["q_lora_rank"])?;
+            let [map, narrow, queries] = row.narrow;
+            let narrow = (self.linear(&name(map), rank, d)?, norm(narrow, rank)?);
+            (Some(narrow), self.linear(&name(queries), of_queries, rank)?)
+        };
+        let theta = fields.number(&["rope_parameters.rope_theta", "rope_theta"])?.unwrap_or(10_000.0);
+        let pairing = if fields.switch(row.interleaved)? { Pairing::Interleaved } else { Pairing::Halves };
+        let rotary = rotary::rotary(fields, "rope_parameters", theta, turned, true, pairing)?;
+        let of_heads = heads.saturating_mul(plain.saturating_add(value_width));
+        let latent = Latent {
+            narrow,
+            queries,
+            compress: self.linear(&name(row.compress), rank.saturating_add(turned), d)?,
+            norm: norm(row.norm, rank)?,
+            expand: self.linear(&name(row.expand), of_heads, rank)?,
+            plain,
+            turned,
+            value_width,
+            rotary,
+        };
+        Ok(Attention {
+            heads,
+            key_heads: heads,
+            head_width,
+            projections: Projections::Latent(Box::new(latent)),
+            gated: false,
+            biases: [None; 3],
+            output: self.linear(&name(self.row.attention.output), d, heads.saturating_mul(value_width))?,
+            inner_norm: None,
+            query_norm: None,
+            key_norm: None,
+            value_norm: None,
+            position: Position::None,
+            window: None,
+            scale: ((query as f64).powf(-0.5) * rotary::magnitude(fields)?.powi(2)) as f32,
+            cap: None,
+            sinks: None,
+            clip: None,
         })
     }
 
@@ -886,6 +1007,7 @@ impl<'a> Resolver<'a> {
             window: None,
             scale: self.attention_scale(self.size.head_width)?,
             cap: None,
+            sinks: None,
             clip: None,
         })
     }
@@ -928,6 +1050,7 @@ impl<'a> Resolver<'a> {
                 let scale = self.shaped(&format!("{name}.weight"), &[heads, h])?;
                 HeadNorm::One(self.norm_of(h, Some(scale), None)?)
             }
+            HeadScales::Nothing => HeadNorm::One(self.norm_of(h, None, None)?),
             HeadScales::Listed => {
                 let norms = (0..heads).map(|head| self.norm(&format!("{name}.norms.{head}"), h));
                 HeadNorm::Each(norms.collect::<Result<_, _>>()?)
@@ -1049,7 +1172,7 @@ impl<'a> Resolver<'a> {
                 let down = self.linear(&name(down), d, both.outputs / 2)?;
                 let inner_norm = self.inner_norm(row.inner_norm, name, down.inputs)?;
                 let inputs = GatedInputs::Concatenated(both);
-                FeedForward::Gated(Gated { inputs, inner_norm, down, activation })
+                FeedForward::Gated(Gated { inputs, limit: None, inner_norm, down, activation })
             }
         })
     }
@@ -1058,7 +1181,13 @@ impl<'a> Resolver<'a> {
         let gate = self.linear(&gate, 0, self.size.width)?;
         let up = self.linear(&up, gate.outputs, self.size.width)?;
         let down = self.linear(&down, self.size.width, gate.outputs)?;
-        Ok(Gated { inputs: GatedInputs::Separate([gate, up]), inner_norm: None, down, activation })
+        Ok(Gated {
+            inputs: GatedInputs::Separate([gate, up]),
+            limit: None,
+            inner_norm: None,
+            down,
+            activation,
+        })
     }
 
     fn experts(
@@ -1068,9 +1197,15 @@ impl<'a> Resolver<'a> {
         activation: Activation,
     ) -> Result<FeedForward, ModelError> {
         let count = self.fields.needed(row.count)?;
-        let together = row.together.map(|names| names.map(name));
-        let experts = match together.filter(|[inputs, _]| self.index.contains_key(inputs.as_str())) {
-            Some(names) => self.experts_together(&names, count, activation)?,
+        let limit = row
+            .limit
+            .map(|(field, usual)| Ok::<_, ModelError>(self.fields.number(&[field])?.unwrap_or(usual) as f32));
+        let limit = limit.transpose()?;
+        let together = row.together.map(|together| (together.names.map(name), together));
+        let is_stored =
+            |([inputs, _], _): &([String; 2], TogetherRow)| self.index.contains_key(inputs.as_str());
+        let experts = match together.filter(is_stored) {
+            Some((names, together)) => self.experts_together(&names, &together, count, activation, limit)?,
             None => {
                 let named = |path: &str, expert: usize| name(path).replace("{expert}", &expert.to_string());
                 let of = |expert| self.gated(row.expert.map(|path| named(path, expert)), activation);
@@ -1078,45 +1213,89 @@ impl<'a> Resolver<'a> {
             }
         };
         let shared = |row: SharedExpertRow| {
-            let gate = self.linear(&name(row.gate), 1, self.size.width)?;
+            let gate = row.gate.map(|gate| self.linear(&name(gate), 1, self.size.width)).transpose()?;
             Ok::<_, ModelError>(SharedExpert { gate, expert: self.gated(row.expert.map(name), activation)? })
         };
         let chosen = self.fields.count(&["num_experts_per_tok"])?.unwrap_or(row.usual_chosen);
         if chosen == 0 || chosen > count {
             return Err(self.fields.wrong("num_experts_per_tok", &format!("1 to {count}")));
         }
+        let groups = match row.groups {
+            None => None,
+            Some([of, kept]) => Some(self.groups(of, kept, count)?),
+        };
+        let routing = Routing {
+            chosen,
+            gate: row.gate,
+            correction: row.correction.map(|tensor| self.shaped(&name(tensor), &[count])).transpose()?,
+            groups,
+            normalised: self.fields.switch(row.normalised)?,
+            multiplier: self.multiplier(row.multiplier)?,
+            of_inputs: row.of_inputs,
+        };
         Ok(FeedForward::Experts {
             router: self.linear(&name(row.router), count, self.size.width)?,
             experts,
-            chosen,
-            gate: Gate::Softmax,
-            normalised: self.fields.switch(row.normalised)?,
+            routing,
             shared: row.shared.map(shared).transpose()?,
         })
     }
 
-    /// Makes the experts whose matrices are in two tensors: gate and up (experts × 2m × d), and down (experts × d × m).
+    /// Returns the number of groups of `count` experts, and of those that a token may choose from.
+    fn groups(&self, of: &str, kept: &str, count: usize) -> Result<[usize; 2], ModelError> {
+        let (groups, chosen) = (self.fields.needed(&[of])?, self.fields.needed(&[kept])?);
+        if !count.is_multiple_of(groups) {
+            return Err(self.fields.wrong(of, &format!("a divisor of the {count} experts")));
+        }
+        if chosen > groups {
+            return Err(self.fields.wrong(kept, &format!("1 to {groups}")));
+        }
+        Ok([groups, chosen])
+    }
+
+    /// Makes the experts whose matrices are in two tensors: gate and up (experts × 2m × d, or experts × d × 2m), and down (experts × d × m,
+    /// or experts × m × d).
     fn experts_together(
         &self,
         [inputs, down]: &[String; 2],
+        row: &TogetherRow,
         count: usize,
         activation: Activation,
+        limit: Option<f32>,
     ) -> Result<Vec<Gated>, ModelError> {
-        let width = self.size.width;
-        let inputs = self.shaped(inputs, &[count, 0, width])?;
-        let both = self.sizes(inputs)[1];
-        let down = self.shaped(down, &[count, width, both / 2])?;
-        self.check(inputs, &[count, (both / 2).saturating_mul(2), width])?;
-        let matrix = |weight: usize, expert: usize, outputs: usize, inputs: usize| {
+        let (width, layout) = (self.size.width, row.layout);
+        let shape = |outputs: usize, inputs: usize| match layout {
+            Layout::OutputInput => [count, outputs, inputs],
+            Layout::InputOutput => [count, inputs, outputs],
+        };
+        let biases = |weight: &str, outputs: usize| {
+            let bias = self.find(&format!("{weight}_bias"));
+            bias.map(|bias| self.check(bias, &[count, outputs]).map(|()| bias)).transpose()
+        };
+        let (of_inputs, of_down) = (inputs, down);
+        let inputs = self.shaped(inputs, &shape(0, width))?;
+        let both = self.sizes(inputs)[if layout == Layout::OutputInput { 1 } else { 2 }];
+        let down = self.shaped(down, &shape(width, both / 2))?;
+        self.check(inputs, &shape((both / 2).saturating_mul(2), width))?;
+        let [input_bias, down_bias] = [biases(of_inputs, both)?, biases(of_down, width)?];
+        let matrix = |weight: usize, bias: Option<usize>, expert: usize, outputs: usize, inputs: usize| {
             let values = (outputs as u64).saturating_mul(inputs as u64);
             let first = values.saturating_mul(expert as u64);
-            Linear { weight, first, bias: None, inputs, outputs, layout: Layout::OutputInput }
+            let first_bias = (outputs as u64).saturating_mul(expert as u64);
+            Linear { weight, first, bias, first_bias, inputs, outputs, layout }
         };
-        let of = |expert: usize| Gated {
-            inputs: GatedInputs::Concatenated(matrix(inputs, expert, both, width)),
-            inner_norm: None,
-            down: matrix(down, expert, width, both / 2),
-            activation,
+        let of = |expert: usize| {
+            let both = matrix(inputs, input_bias, expert, both, width);
+            Gated {
+                inputs: match row.interleaved {
+                    true => GatedInputs::Interleaved(both),
+                    false => GatedInputs::Concatenated(both),
+                },
+                limit,
+                inner_norm: None,
+                down: matrix(down, down_bias, expert, width, both.outputs / 2),
+                activation,
+            }
         };
         Ok((0..count).map(of).collect())
     }
@@ -1164,7 +1343,7 @@ impl<'a> Resolver<'a> {
         };
         bias.map(|bias| self.check(bias, &[vocabulary])).transpose()?;
         let (outputs, layout) = (vocabulary, Layout::OutputInput);
-        let unembedding = Linear { weight, first: 0, bias, inputs: width, outputs, layout };
+        let unembedding = Linear { weight, first: 0, bias, first_bias: 0, inputs: width, outputs, layout };
         Ok(Some(Head { transform, unembedding, multiplier, cap }))
     }
 }

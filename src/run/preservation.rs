@@ -85,10 +85,11 @@ fn readers(architecture: &Architecture, before: usize) -> Vec<Reader<'_>> {
             readers.extend(norm.map(|norm| Reader { block: index, part, norm, linear }));
         };
         let attention = match &block.attention {
-            Mixer::Linear(rule) => &rule.projection,
+            Mixer::Linear(rule) => rule.projections.main(),
             Mixer::Softmax(attention) => match &attention.projections {
                 Projections::Separate([_, _, values]) | Projections::Shared([_, values]) => values,
                 Projections::Concatenated(all) | Projections::Grouped(all) => all,
+                Projections::Latent(latent) => &latent.compress,
             },
         };
         let read = block.around_attention.before.as_ref().or(stream);
@@ -105,7 +106,7 @@ fn readers(architecture: &Architecture, before: usize) -> Vec<Reader<'_>> {
             FeedForward::Plain { up, .. } => up,
             FeedForward::Gated(gated) => match &gated.inputs {
                 GatedInputs::Separate([_, up]) => up,
-                GatedInputs::Concatenated(both) => both,
+                GatedInputs::Concatenated(both) | GatedInputs::Interleaved(both) => both,
             },
             FeedForward::Experts { router, .. } => router,
         };

@@ -1,16 +1,17 @@
 // y = softmax(cap(q kᵀ · scale) + bias) v of every head, over the keys that a query may see, with an online softmax: scores
-// are never in memory (Dao et al., FlashAttention, 2022).
+// are never in memory (Dao et al., FlashAttention, 2022). With SINKS, a further score of each head takes part that has no value.
 //
 // Shapes    q and y n × heads·h in sequences of t; k and v n/t/sharing·s × key_heads·h in sequences of s, each of which as many
 //           sequences of queries have in common. bias: a slope a head, or 2t − 1 values a head by distance (s is t), or s values a head
 //           by key, or t × s a head by query and key.
-// Bindings  0 shape, 1 q, 2 k, 3 v, 4 bias, 5 y
-// Overrides BIAS: 0 none, 1 slopes, 2 by distance, 3 by key, 4 by query and key
+// Bindings  0 shape, 1 q, 2 k, 3 v, 4 bias, 5 y, 6 sinks: a value a head
+// Overrides BIAS: 0 none, 1 slopes, 2 by distance, 3 by key, 4 by query and key; SINKS
 // Workgroup 64 threads, 32 queries of one head of one sequence, and 256 channels of its values; 32 keys at a time: scores of four
 //           queries and four keys a thread, then four queries by four channels of y, up to eight times. 4.5 KiB of workgroup memory.
 // Cost      4·h operations a query and key. Scores of heads wider than 256 are computed once for every 256 channels.
 
 override BIAS: u32 = 0u;
+override SINKS: bool = false;
 
 const QUERIES = 32u;
 const KEYS = 32u;
@@ -40,6 +41,7 @@ struct Shape {
 @group(0) @binding(3) var<storage, read> v: array<f32>;
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
+@group(0) @binding(6) var<storage, read> sinks: array<f32>;
 
 // A row of keys for each query, four values in each vector.
 var<workgroup> weights: array<vec4f, 256>;
@@ -135,6 +137,10 @@ fn main(
     if thread < QUERIES {
         most[thread] = LOWEST;
         sums[thread] = 0.0;
+        if SINKS {
+            most[thread] = sinks[head];
+            sums[thread] = 1.0;
+        }
     }
     let last = min(first + QUERIES, shape.length) - 1u;
     var begin = 0u;
