@@ -2281,6 +2281,7 @@ const QWEN3_NEXT: Row = Row {
     }),
     feed_forward: FeedForwardRow {
         experts: Some(ExpertsRow {
+            together: None,
             usual_chosen: 10,
             normalised: Switch::Field("norm_topk_prob", true),
             ..QWEN3_5_EXPERTS_ROW
@@ -2398,7 +2399,6 @@ const DEEPSEEK_V3: Row = Row {
     },
     feed_forward: FeedForwardRow {
         experts: Some(ExpertsRow {
-            together: QWEN3_5_EXPERTS_ROW.together,
             shared: Some(SharedExpertRow {
                 gate: None,
                 expert: [
@@ -2538,8 +2538,8 @@ const MINISTRAL3_NESTED: Row = Row {
     ],
     part: Some("text_config"),
     around_part: true,
-    prefixes: &["model.language_model.", "language_model.model."],
-    head: HeadRow { otherwise: Some("language_model.lm_head"), ..LLAMA.head },
+    prefixes: LLAMA4_NESTED.prefixes,
+    head: LLAMA4_NESTED.head,
     neutral: &[
         "rope_parameters.llama_4_scaling_beta",
         "rope_parameters.max_position_embeddings",
