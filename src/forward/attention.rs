@@ -1,5 +1,6 @@
 //! Attention: projections, norms of queries and keys, positions, and back to the stream.
 
+use super::disentangled::PositionRows;
 use super::kernels::{Columns, Heads, Kernels};
 use super::observer::Observer;
 use super::{ForwardError, Pass, Unwatched};
@@ -61,7 +62,15 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
     ) -> Result<K::Values, ForwardError> {
         let Attention { heads, key_heads, head_width, .. } = *attention;
         let length = self.sequences.length;
-        let [mut q, mut k, mut v] = self.projections(attention, [x, x], watch).await?;
+        let mut of_positions = PositionRows::default();
+        let [mut q, mut k, mut v] = match &attention.position {
+            Position::Disentangled(positions) => {
+                let (projected, rows) = self.with_positions(attention, positions, x, watch).await?;
+                of_positions = rows;
+                projected
+            }
+            _ => self.projections(attention, [x, x], watch).await?,
+        };
         let mut gate = None;
         if attention.gated {
             let [queries, gates] = self.split(&q, [head_width; 2]);
@@ -100,6 +109,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
                 self.turn(attention, [&mut q, &mut k], &turns, rotary.pairing);
                 Bias::None
             }
+            Position::Disentangled(_) => Bias::Disentangled(of_positions.view()),
             Position::Alibi(slopes) => Bias::Alibi(slopes),
             Position::CoarseAlibi(slopes) => {
                 let coarse = |value: f32| bf16::from_f32(value).to_f32();
@@ -210,7 +220,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
 
     /// Computes queries from x (n × heads·h, or twice that with gates), and keys and values from the tokens attended to (rows of those × key_heads·h). A fused
     /// matrix computes all three from x.
-    async fn projections(
+    pub(super) async fn projections(
         &self,
         attention: &Attention,
         [x, attended]: [&K::Values; 2],

@@ -526,6 +526,7 @@ impl Kernels for GpuKernels {
             Bias::Relative(rows) => (2, Some(self.floats(rows))),
             Bias::Keys(rows) => (3, Some(self.floats(rows))),
             Bias::Pairs(rows) => (4, Some(self.floats(rows))),
+            Bias::Disentangled(positions) => (5, Some(self.floats(&positions.packed()))),
         };
         let shape = [
             heads as u32,
@@ -615,6 +616,7 @@ impl Kernels for GpuKernels {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cpu::disentangled::Positions;
     use crate::forward::kernels::Cpu;
     use half::{bf16, f16};
     use pollster::block_on;
@@ -776,6 +778,9 @@ mod tests {
         let relative = normal(4 * (2 * 50 - 1), 14);
         let pairs = normal(4 * 50 * 50, 15);
         let sinks = normal(4, 17);
+        let row_of: Vec<u32> = (0..99).map(|distance| 6 - distance / 16).collect();
+        let [wide, narrow] = [36, 7].map(|width| normal(7 * 2 * 4 * width, 16));
+        let [wide, narrow] = [&wide, &narrow].map(|rows| Positions { row_of: &row_of, rows });
         for (place, (length, [keys, sharing], causal, window, cap, bias, key_heads, head_width)) in [
             (1, [1, 1], true, None, None, Bias::None, 4, 5),
             (33, [33, 1], true, None, Some(2.0), Bias::None, 1, 64),
@@ -787,6 +792,8 @@ mod tests {
             (40, [40, 1], true, None, None, Bias::None, 1, 300),
             (50, [50, 1], true, None, None, Bias::Keys(&relative), 2, 7),
             (50, [50, 1], false, None, None, Bias::Pairs(&pairs), 4, 8),
+            (50, [50, 1], false, None, None, Bias::Disentangled(wide), 4, 36),
+            (50, [50, 1], false, None, None, Bias::Disentangled(narrow), 4, 7),
             (37, [70, 1], false, None, None, Bias::None, 4, 64),
             (70, [3, 2], false, None, None, Bias::Keys(&relative), 2, 7),
         ]

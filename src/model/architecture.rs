@@ -6,6 +6,7 @@ use crate::model::operation::Centring;
 use crate::model::operation::Gate;
 use crate::model::operation::Layout;
 use crate::model::operation::Pairing;
+use crate::model::operation::ProjectionPlace;
 use crate::model::operation::Reads;
 use crate::model::operation::Resizing;
 use std::borrow::Cow;
@@ -246,8 +247,8 @@ pub struct TokenEmbedding {
     pub norm: Option<Norm>,
     /// Map to the width of the stream.
     pub projection: Option<Linear>,
-    /// Whether the projection comes before the positions, which then have the width of the stream. Otherwise it comes after the norm.
-    pub projection_first: bool,
+    /// Where that map comes.
+    pub projection_place: ProjectionPlace,
     /// What takes the place of the rows of image tokens, behind a tower of images.
     pub projector: Option<Projector>,
 }
@@ -296,8 +297,23 @@ pub struct Block {
     pub around_feed_forward: Branch,
     /// Tensor of one number that multiplies the stream after the block.
     pub scale: Option<usize>,
+    /// Convolution over the tokens of a sequence. Its output is added to the stream after the block.
+    pub convolution: Option<LocalConvolution>,
     /// Whether both parts read the stream as it was before the block. Never true in a block with cross-attention.
     pub parallel: bool,
+}
+
+/// A convolution over the tokens of a sequence: stream ← norm(stream + act(conv(x))). x is the stream before the block.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LocalConvolution {
+    /// Map from the tokens that it reads at once (channels, and in each its tokens) to one token.
+    pub map: Linear,
+    /// Which tokens it reads. There are as many places as tokens.
+    pub reach: Reach,
+    /// Activation after the map.
+    pub activation: Activation,
+    /// Norm of the sum.
+    pub norm: Norm,
 }
 
 /// Attention of a decoder's tokens to those of the encoder.
@@ -530,11 +546,40 @@ pub enum Position {
         /// Distances beyond this share a bucket.
         furthest: usize,
     },
+    /// By scores of keys and queries of positions (DeBERTa).
+    Disentangled(Disentangled),
     /// By a learned bias for each head and distance in rows and columns of patches, after one class token (BEiT).
     Window {
         /// Tensor: (2·rows − 1)·(2·columns − 1) + 3 × heads. Its last rows are from the class token, to it, and to itself.
         table: usize,
     },
+}
+
+/// Keys and queries of positions, which are made from a table with a row for each bucket of distances. A score is the product of query and
+/// key, plus that of the query and the key of their distance, plus that of the key and the query of their distance.
+///
+/// He et al., DeBERTa, 2021.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Disentangled {
+    /// Tensor: 2·span × d.
+    pub table: usize,
+    /// Norm of its rows. It is no site: what it reads is the same for every input.
+    pub norm: Option<Norm>,
+    /// Map from its rows to keys, and map to queries. They may be those of the tokens.
+    pub maps: [Option<Linear>; 2],
+    /// Rows for either direction.
+    pub span: usize,
+    /// How distances share rows. `None` means that each has its own.
+    pub buckets: Option<LogBuckets>,
+}
+
+/// Distances up to `exact` have a bucket each. Farther ones share as many by their logarithm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogBuckets {
+    /// At least 1.
+    pub exact: usize,
+    /// The distance of the last bucket, more than `exact`.
+    pub furthest: usize,
 }
 
 /// A rotary code.
@@ -784,7 +829,10 @@ impl Embedding {
     /// Returns the norm whose output is the stream at the first block, if there is one.
     pub(crate) fn last_norm(&self) -> Option<&Norm> {
         match self {
-            Self::Tokens(tokens) => tokens.norm.as_ref().filter(|_| tokens.projection.is_none()),
+            Self::Tokens(tokens) => {
+                let is_last = tokens.projection.is_none() || tokens.projection_place != ProjectionPlace::Last;
+                tokens.norm.as_ref().filter(|_| is_last)
+            }
             Self::Patches(patches) => patches.norm.as_ref(),
             Self::Sounds(sounds) => sounds.last_norm.as_ref(),
         }
@@ -1097,7 +1145,8 @@ impl Block {
     /// Returns its linear maps, each with the share of the tokens that it reads.
     pub(crate) fn linear_maps(&self) -> impl Iterator<Item = (&Linear, f64)> {
         let cross = self.cross.iter().flat_map(|cross| cross.attention.cross_maps());
-        self.attention.linear_maps().chain(cross).chain(self.feed_forward.linear_maps())
+        let convolution = self.convolution.iter().map(|convolution| (&convolution.map, 1.0));
+        self.attention.linear_maps().chain(cross).chain(self.feed_forward.linear_maps()).chain(convolution)
     }
 
     /// Returns what the block reads, roughly in reading order.
@@ -1122,6 +1171,7 @@ impl Block {
             .chain(self.feed_forward.inner_norm().into_iter().flat_map(Norm::reads))
             .chain(after(&self.around_feed_forward))
             .chain(self.scale.map(Read::all))
+            .chain(self.convolution.iter().flat_map(|one| one.map.reads().chain(one.norm.reads())))
     }
 
     pub(crate) fn norms_with_rows(&self) -> impl Iterator<Item = (&Norm, usize)> {
@@ -1131,7 +1181,9 @@ impl Block {
             .chain([&self.around_feed_forward])
             .flat_map(|branch| [&branch.before, &branch.inner_after, &branch.after]);
         let inner = self.feed_forward.inner_norm();
-        of_branches.flatten().chain(inner).map(|norm| (norm, 1)).chain(self.attention.norms_with_rows())
+        let last = self.convolution.iter().map(|convolution| &convolution.norm);
+        let of_stream = of_branches.flatten().chain(inner).chain(last);
+        of_stream.map(|norm| (norm, 1)).chain(self.attention.norms_with_rows())
     }
 }
 
@@ -1178,7 +1230,11 @@ impl Mixer {
         match self {
             Self::Softmax(attention) => {
                 let keys = attention.window.map_or(length, |window| window.min(length)) as f64;
-                2.0 * keys * (attention.heads * attention.head_width) as f64
+                let products = match &attention.position {
+                    Position::Disentangled(positions) => 2 + positions.maps.iter().flatten().count(),
+                    _ => 2,
+                };
+                products as f64 * keys * (attention.heads * attention.head_width) as f64
             }
             Self::Linear(rule) => {
                 let states = rule.heads as f64 * rule.key_width as f64 * rule.value_width as f64;
@@ -1226,7 +1282,8 @@ impl Attention {
         })
     }
 
-    /// Returns the maps to queries, keys and values and back. Every token passes through each.
+    /// Returns the maps to queries, keys and values and back, through which every token passes, and maps of positions, through which none
+    /// does.
     pub(crate) fn linear_maps(&self) -> impl Iterator<Item = (&Linear, f64)> {
         let (inputs, latent): (&[Linear], _) = match &self.projections {
             Projections::Separate(all) => (all, None),
@@ -1234,8 +1291,14 @@ impl Attention {
             Projections::Concatenated(all) | Projections::Grouped(all) => (std::slice::from_ref(all), None),
             Projections::Latent(latent) => (&[], Some(latent)),
         };
+        let of_positions: &[Option<Linear>] = match &self.position {
+            Position::Disentangled(positions) => &positions.maps,
+            _ => &[],
+        };
+        let of_positions = of_positions.iter().flatten().filter(|map| !inputs.contains(map));
         let latent = latent.into_iter().flat_map(|latent| latent.linear_maps());
-        inputs.iter().chain(latent).chain([&self.output]).map(|map| (map, 1.0))
+        let of_tokens = inputs.iter().chain(latent).map(|map| (map, 1.0));
+        of_tokens.chain(of_positions.map(|map| (map, 0.0))).chain([(&self.output, 1.0)])
     }
 
     /// Returns the same maps for attention to an encoder. A token of the decoder does not pass through the maps to keys and values.

@@ -8,13 +8,14 @@ use super::ModelError;
 use super::dimensions::{
     Canvas, ConvolutionSize, DeltaSizes, Dimensions, StoredBlocks, attends_linearly, positional_convolution,
 };
+use super::disentangled::{self, Local, Spans};
 use super::fields::Fields;
-use super::operation::Reads;
+use super::operation::{ProjectionPlace, Reads};
 use super::resolve::{WEIGHT_NORM, all_reads, decoder_row, row};
 use super::table::{
-    CrossRow, DeltaProjectionsRow, DeltaRow, ExpertsRow, FeedForwardShape, HeadNormsRow, HeadScales,
-    HiddenWidth, ImagePositionsRow, LatentRow, LayerScaleRow, PatchesRow, PositionRow, ProjectionsRow, Row,
-    SoundPositionsRow, SoundsRow, StoredRow, Switch, TogetherRow,
+    CrossRow, DeltaProjectionsRow, DeltaRow, DisentangledRow, ExpertsRow, FeedForwardShape, HeadNormsRow,
+    HeadScales, HiddenWidth, ImagePositionsRow, LatentRow, LayerScaleRow, PatchesRow, PositionRow,
+    ProjectionsRow, Row, SoundPositionsRow, SoundsRow, StoredRow, Switch, TogetherRow,
 };
 use super::timm;
 use super::windows::LayerHeads;
@@ -188,12 +189,39 @@ impl Walk<'_> {
             let buckets = self.fields.count(&["relative_attention_num_buckets"])?.unwrap_or(32);
             self.add(format!("{}{table}", self.prefix), &[buckets, self.size.heads]);
         }
+        if let PositionRow::Disentangled(row) = &self.row.attention.position {
+            self.positions(row)?;
+        }
+        self.local_convolution()?;
         if let Some(name) = self.row.final_norm
             && self.fields.switch(self.row.final_norm_present)?
         {
             self.norm(&format!("{}{name}", self.prefix), self.size.width)?;
         }
         if with_head { self.head(vocabulary, width) } else { Ok(()) }
+    }
+
+    /// The table of disentangled positions, and its norm.
+    fn positions(&mut self, row: &DisentangledRow) -> Result<(), ModelError> {
+        let Some(Spans { span, .. }) = Spans::of(self.fields)? else { return Ok(()) };
+        let (prefix, width) = (self.prefix, self.size.width);
+        self.add(format!("{prefix}{}", row.table), &[span.saturating_mul(2), width]);
+        match row.norm {
+            Some(norm) if disentangled::is_normed(self.fields)? => {
+                self.norm(&format!("{prefix}{norm}"), width)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The convolution beside the first block.
+    fn local_convolution(&mut self) -> Result<(), ModelError> {
+        let Some(row) = self.row.convolution else { return Ok(()) };
+        let Some(Local { kernel, .. }) = Local::of(&row, self.fields)? else { return Ok(()) };
+        let (prefix, width) = (self.prefix, self.size.width);
+        self.add(format!("{prefix}{}.weight", row.map), &[width, width, kernel]);
+        self.add(format!("{prefix}{}.bias", row.map), &[width]);
+        self.norm(&format!("{prefix}{}", row.norm), width)
     }
 
     fn sounds(&mut self, row: &SoundsRow) -> Result<(), ModelError> {
@@ -300,17 +328,22 @@ impl Walk<'_> {
         let shared = row.tokens == "shared.weight";
         self.add(format!("{}{}", if shared { "" } else { prefix }, row.tokens), &[vocabulary, width]);
         // Width of the vectors that are added to the rows.
-        let wide = if row.projection_first { self.size.width } else { width };
-        if let (Some((table, ..)), Some((field, beyond))) = (row.positions, self.stored().positions) {
+        let wide = if row.projection_place == ProjectionPlace::First { self.size.width } else { width };
+        let positioned = self.fields.switch(row.positioned)?;
+        let positions = row.positions.filter(|_| positioned);
+        if let (Some((table, ..)), Some((field, beyond))) = (positions, self.stored().positions) {
             let rows = self.fields.needed(&[field])?.saturating_add(beyond);
             self.add(format!("{prefix}{table}"), &[rows, wide]);
         }
-        if let Some(segments) = row.segments {
+        if let Some(segments) = row.segments
+            && self.fields.has_segments()?
+        {
             let rows = self.fields.needed(&["type_vocab_size"])?;
             self.add(format!("{prefix}{segments}"), &[rows, wide]);
         }
         if let Some(norm) = row.norm {
-            self.norm(&format!("{prefix}{norm}"), wide)?;
+            let normed = if row.projection_place == ProjectionPlace::Last { width } else { self.size.width };
+            self.norm(&format!("{prefix}{norm}"), normed)?;
         }
         match row.projection.filter(|_| width != self.size.width) {
             Some(name) => {
@@ -417,6 +450,15 @@ impl Walk<'_> {
                 if let Some(name) = name {
                     self.add(format!("{path}{name}"), &[outputs]);
                 }
+            }
+        }
+        if let PositionRow::Disentangled(row) = &row.position
+            && Spans::of(self.fields)?.is_some()
+            && !disentangled::is_shared(self.fields)?
+        {
+            let all = row.maps.into_iter().zip(row.biases).zip(disentangled::kinds(self.fields)?);
+            for ((name, bias), _) in all.filter(|(_, kind)| *kind) {
+                self.linear(&format!("{path}{name}"), of_queries, width, bias)?;
             }
         }
         if let PositionRow::Window { own: (own, has_own), shared: (shared, has_shared) } = row.position {

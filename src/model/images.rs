@@ -147,6 +147,7 @@ pub(super) const VIT: Row = Row {
         inner_norm: None,
         experts: None,
     },
+    convolution: None,
     final_norm: Some("layernorm"),
     final_norm_present: ALWAYS,
     head: HeadRow { unembedding: "", ..LLAMA.head },

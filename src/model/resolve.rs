@@ -4,22 +4,24 @@
 use super::ModelError;
 use super::architecture::{
     Architecture, Attention, Block, Branch, Convolution, ConvolutionNorm, CrossAttention, DeltaProjections,
-    DeltaRule, Embedding, ExtraTokens, FeedForward, Gated, GatedInputs, Head, HeadNorm, ImagePositions,
-    Latent, LearnedPositions, Linear, Mixer, Norm, PatchEmbedding, Position, PositionalConvolution,
-    Projections, Projector, Routing, SharedExpert, SoundEmbedding, SoundPositions, TokenEmbedding, Transform,
+    DeltaRule, Disentangled, Embedding, ExtraTokens, FeedForward, Gated, GatedInputs, Head, HeadNorm,
+    ImagePositions, Latent, LearnedPositions, Linear, LocalConvolution, Mixer, Norm, PatchEmbedding,
+    Position, PositionalConvolution, Projections, Projector, Routing, SharedExpert, SoundEmbedding,
+    SoundPositions, TokenEmbedding, Transform,
 };
 use super::dimensions::{
     Canvas, ConvolutionSize, DeltaSizes, Dimensions, StoredBlocks, attends_linearly, positional_convolution,
 };
+use super::disentangled::{self, Local, Spans};
 use super::families::rows;
 use super::fields::{Accepted, Fields};
 use super::llama_cpp::{Converted, Described};
 use super::rotary;
 use super::table::{
-    CrossRow, DeltaProjectionsRow, DeltaRow, ExpertsRow, FeedForwardShape, Given, HeadNormsRow, HeadRow,
-    HeadScales, ImagePositionsRow, LatentRow, LayerScaleRow, Multiplier, PatchesRow, PositionRow,
-    ProjectionsRow, ProjectorRow, Row, ScaleRow, SharedExpertRow, SoundPositionsRow, SoundsRow, Switch,
-    TogetherRow, Turned,
+    CrossRow, DeltaProjectionsRow, DeltaRow, DisentangledRow, ExpertsRow, FeedForwardShape, Given,
+    HeadNormsRow, HeadRow, HeadScales, ImagePositionsRow, LatentRow, LayerScaleRow, Multiplier, PatchesRow,
+    PositionRow, ProjectionsRow, ProjectorRow, Row, ScaleRow, SharedExpertRow, SoundPositionsRow, SoundsRow,
+    Switch, TogetherRow, Turned,
 };
 use super::timm;
 use super::windows::{LayerHeads, is_placed, window};
@@ -29,6 +31,7 @@ use crate::checkpoint::config::Config;
 use crate::model::operation::Activation;
 use crate::model::operation::Layout;
 use crate::model::operation::Pairing;
+use crate::model::operation::ProjectionPlace;
 use crate::model::operation::Reads;
 use crate::source::ByteSource;
 use std::cell::RefCell;
@@ -623,9 +626,11 @@ impl<'a> Resolver<'a> {
             .map(|name| self.linear_of(&name, self.size.width, width, Layout::OutputInput))
             .transpose()?;
         // Width of the vectors that are added to the rows.
-        let wide = if row.projection_first { self.size.width } else { width };
+        let first = row.projection_place == ProjectionPlace::First;
+        let wide = if first { self.size.width } else { width };
         let mut longest = None;
-        let positions = match row.positions {
+        let positioned = self.fields.switch(row.positioned)?;
+        let positions = match row.positions.filter(|_| positioned) {
             None => None,
             Some((table, offset, skip)) => {
                 let table = self.shaped(&name(table), &[0, wide])?;
@@ -635,10 +640,14 @@ impl<'a> Resolver<'a> {
                 Some(LearnedPositions { table, offset, skip: skip.and_then(|id| u32::try_from(id).ok()) })
             }
         };
-        let segments = row.segments.map(|segments| self.shaped(&name(segments), &[0, wide])).transpose()?;
-        let norm = row.norm.map(|norm| self.norm(&format!("{}{norm}", self.prefix), wide)).transpose()?;
+        let segments = match row.segments {
+            Some(segments) if self.fields.has_segments()? => Some(self.shaped(&name(segments), &[0, wide])?),
+            _ => None,
+        };
+        let normed = if row.projection_place == ProjectionPlace::Last { width } else { self.size.width };
+        let norm = row.norm.map(|norm| self.norm(&format!("{}{norm}", self.prefix), normed)).transpose()?;
         let multiplier = self.multiplier(row.multiplier)?;
-        let projection_first = row.projection_first;
+        let projection_place = row.projection_place;
         let projector = self.row.projector.as_ref().zip(encoder);
         let projector = projector.map(|(row, tower)| self.projector(row, tower, vocabulary)).transpose()?;
         let embedding = TokenEmbedding {
@@ -649,7 +658,7 @@ impl<'a> Resolver<'a> {
             segments,
             norm,
             projection,
-            projection_first,
+            projection_place,
             projector,
         };
         Ok((embedding, vocabulary, longest))
@@ -785,8 +794,35 @@ impl<'a> Resolver<'a> {
             feed_forward: self.feed_forward(&name)?,
             around_feed_forward: branch(self.row.around_feed_forward, self.row.layer_scale[1], false)?,
             scale: self.row.block_scale.map(|scale| self.shaped(&name(scale), &[1])).transpose()?,
+            convolution: if layer == 0 { self.local_convolution()? } else { None },
             parallel: self.fields.switch(self.row.parallel)?,
         })
+    }
+
+    /// Makes the convolution beside the first block, if the configuration has it.
+    fn local_convolution(&self) -> Result<Option<LocalConvolution>, ModelError> {
+        let Some(row) = self.row.convolution else { return Ok(None) };
+        let Some(Local { kernel, reach }) = Local::of(&row, self.fields)? else { return Ok(None) };
+        let (width, name) = (self.size.width, format!("{}{}", self.prefix, row.map));
+        let weight = self.shaped(&format!("{name}.weight"), &[width, width, kernel])?;
+        let bias = Some(self.shaped(&format!("{name}.bias"), &[width])?);
+        let (field, usual) = row.activation;
+        let activation = self.fields.text(&[field])?.unwrap_or(usual);
+        let inputs = width.saturating_mul(kernel);
+        Ok(Some(LocalConvolution {
+            map: Linear {
+                weight,
+                first: 0,
+                bias,
+                first_bias: 0,
+                inputs,
+                outputs: width,
+                layout: Layout::OutputInput,
+            },
+            reach,
+            activation: self.activation_named(field, activation)?,
+            norm: self.norm(&format!("{}{}", self.prefix, row.norm), width)?,
+        }))
     }
 
     fn mixer(&self, name: &impl Fn(&str) -> String, layer: usize) -> Result<Mixer, ModelError> {
@@ -1018,6 +1054,10 @@ impl<'a> Resolver<'a> {
             ScaleRow::RootOfHead => (head_width as f64).powf(-0.5),
             ScaleRow::RootOf(field, usual) => self.fields.number(&[field])?.unwrap_or(usual).powf(-0.5),
             ScaleRow::Field(field) => self.fields.number(&[field])?.unwrap_or(1.0),
+            ScaleRow::Disentangled => {
+                let scores = disentangled::kinds(self.fields)?.into_iter().filter(|kind| *kind).count();
+                (head_width as f64 * (1.0 + scores as f64)).powf(-0.5)
+            }
             ScaleRow::One => 1.0,
         } as f32)
     }
@@ -1079,6 +1119,7 @@ impl<'a> Resolver<'a> {
                 Ok(Position::Window { table: self.shaped(&table, &[distances, self.size.heads])? })
             }
             PositionRow::None => Ok(Position::None),
+            PositionRow::Disentangled(row) => self.disentangled(&row, name),
             PositionRow::Axial(row) => {
                 let rotary = rotary::axial(fields, &row, head_width, self.row.sizes.heads)?;
                 Ok(rotary.map_or(Position::None, Position::Axial))
@@ -1136,6 +1177,36 @@ impl<'a> Resolver<'a> {
                 Ok(Position::Rotary(rotary::rotary(fields, at, base, channels, scaled, pairing)?))
             }
         }
+    }
+
+    fn disentangled(
+        &self,
+        row: &DisentangledRow,
+        name: &impl Fn(&str) -> String,
+    ) -> Result<Position, ModelError> {
+        let Some(Spans { span, buckets }) = Spans::of(self.fields)? else { return Ok(Position::None) };
+        let width = self.size.width;
+        let rows = span.saturating_mul(2);
+        let table = self.shaped(&format!("{}{}", self.prefix, row.table), &[rows, width])?;
+        let norm = match row.norm {
+            Some(norm) if disentangled::is_normed(self.fields)? => {
+                let norm = self.norm(&format!("{}{norm}", self.prefix), width)?;
+                Some(Norm { site: None, ..norm })
+            }
+            _ => None,
+        };
+        let names = match self.row.attention.projections {
+            ProjectionsRow::Separate([query, key, _]) if disentangled::is_shared(self.fields)? => {
+                [key, query]
+            }
+            _ => row.maps,
+        };
+        let mut maps = [None; 2];
+        let kinds = disentangled::kinds(self.fields)?;
+        for ((map, own), _) in maps.iter_mut().zip(names).zip(kinds).filter(|(_, kind)| *kind) {
+            *map = Some(self.linear(&name(own), self.size.of_queries(), width)?);
+        }
+        Ok(Position::Disentangled(Disentangled { table, norm, maps, span, buckets }))
     }
 
     fn activation(&self) -> Result<Activation, ModelError> {

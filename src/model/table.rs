@@ -8,6 +8,7 @@ use crate::model::operation::Centring;
 use crate::model::operation::Gate;
 use crate::model::operation::Layout;
 use crate::model::operation::Pairing;
+use crate::model::operation::ProjectionPlace;
 use crate::model::operation::Reads;
 use crate::model::operation::Resizing;
 
@@ -66,6 +67,8 @@ pub struct Row {
     pub projector: Option<ProjectorRow>,
     /// Feed-forward part.
     pub feed_forward: FeedForwardRow,
+    /// Convolution over the tokens after the first block.
+    pub convolution: Option<LocalRow>,
     /// Norm after the last block.
     pub final_norm: Option<&'static str>,
     /// Whether that norm is present.
@@ -175,14 +178,16 @@ pub struct EmbeddingRow {
     pub tokens: &'static str,
     /// Table of positions, its row for the first position, and the field with the id that has none.
     pub positions: Option<(&'static str, usize, Option<&'static str>)>,
-    /// Table of segments.
+    /// Whether there are such positions.
+    pub positioned: Switch,
+    /// Table of segments, unless `type_vocab_size` is 0.
     pub segments: Option<&'static str>,
     /// Norm of the sum.
     pub norm: Option<&'static str>,
     /// Map to the width of the stream, if the checkpoint has it.
     pub projection: Option<&'static str>,
-    /// Whether the projection comes before the positions, which then have the width of the stream. Otherwise it comes after the norm.
-    pub projection_first: bool,
+    /// Where that map comes.
+    pub projection_place: ProjectionPlace,
     /// Factor of the rows.
     pub multiplier: Multiplier,
 }
@@ -541,6 +546,8 @@ pub enum PositionRow {
     CoarseAlibi,
     /// Buckets of distances (T5): table, fields of the number of buckets and of the furthest distance.
     Relative(&'static str),
+    /// Keys and queries of positions (DeBERTa).
+    Disentangled(DisentangledRow),
     /// A bias for each head and distance in rows and columns of patches (BEiT).
     Window {
         /// Table of each block, if this field says so.
@@ -548,6 +555,19 @@ pub enum PositionRow {
         /// One table for all blocks, if this field says so.
         shared: (&'static str, Switch),
     },
+}
+
+/// Names of disentangled attention. Its fields are those of transformers' DeBERTa v2.
+#[derive(Debug, Clone, Copy)]
+pub struct DisentangledRow {
+    /// Table of positions, in the stack.
+    pub table: &'static str,
+    /// Norm of its rows, in the stack, if `norm_rel_ebd` asks for it.
+    pub norm: Option<&'static str>,
+    /// Maps of a block to the keys and to the queries of positions, unless `share_att_key` says that they are those of the tokens.
+    pub maps: [&'static str; 2],
+    /// Whether these maps have biases.
+    pub biases: [Switch; 2],
 }
 
 /// A rotary code of the rows and columns of patches, which turns all channels of a head.
@@ -618,6 +638,8 @@ pub enum ScaleRow {
     RootOf(&'static str, f64),
     /// A field, with default 1.
     Field(&'static str),
+    /// 1/√ of h times one more than the kinds of scores of positions (DeBERTa).
+    Disentangled,
     /// 1.
     One,
 }
@@ -701,6 +723,21 @@ pub struct SharedExpertRow {
     pub width: &'static str,
     /// Field with a factor of that width. Default 1.
     pub count: Option<&'static str>,
+}
+
+/// A convolution over the tokens of a sequence beside the first block, whose input it reads: stream ← norm(stream + act(conv(input))).
+#[derive(Debug, Clone, Copy)]
+pub struct LocalRow {
+    /// The convolution, in the stack.
+    pub map: &'static str,
+    /// Norm of the sum, in the stack.
+    pub norm: &'static str,
+    /// Field with the tokens that it reads at once. 0, or no field: there is none.
+    pub kernel: &'static str,
+    /// Field with its groups of channels. Only 1, which is the default, runs.
+    pub groups: &'static str,
+    /// Field and default of its activation.
+    pub activation: (&'static str, &'static str),
 }
 
 /// Names for the map from the last hidden states to logits.
@@ -860,10 +897,11 @@ pub(super) const LLAMA: Row = Row {
     embedding: EmbeddingRow {
         tokens: "embed_tokens.weight",
         positions: None,
+        positioned: ALWAYS,
         segments: None,
         norm: None,
         projection: None,
-        projection_first: false,
+        projection_place: ProjectionPlace::Last,
         multiplier: Multiplier::None,
     },
     patches: None,
@@ -903,6 +941,7 @@ pub(super) const LLAMA: Row = Row {
         inner_norm: None,
         experts: None,
     },
+    convolution: None,
     final_norm: Some("norm"),
     final_norm_present: ALWAYS,
     head: HeadRow {
@@ -1385,7 +1424,7 @@ const OPT: Row = Row {
     embedding: EmbeddingRow {
         positions: Some(("embed_positions.weight", 2, None)),
         projection: Some("project_in"),
-        projection_first: true,
+        projection_place: ProjectionPlace::First,
         ..LLAMA.embedding
     },
     norm: norm(LAYER, "", 1e-5),
@@ -1814,6 +1853,136 @@ const NEMOTRON: Row = Row {
     },
     stored: StoredRow { shift: ALWAYS, ..LLAMA.stored },
     ..LLAMA
+};
+
+/// DeBERTa v2 and v3. The configuration says which scores of positions there are, and which of their maps are those of the tokens.
+const DEBERTA_V2: Row = Row {
+    families: &["deberta-v2"],
+    given: &[("legacy", Given::Usually(true)), ("tie_word_embeddings", Given::Usually(true))],
+    usual: &[("type_vocab_size", 0)],
+    neutral: &[
+        "embedding_size",
+        "padding_idx",
+        "pooler_hidden_act",
+        "pooler_hidden_size",
+        // Read only where they matter.
+        "conv_act",
+        "conv_groups",
+        "max_relative_positions",
+        "norm_rel_ebd",
+        "position_buckets",
+        "share_att_key",
+    ],
+    prefixes: &["deberta.", ""],
+    sizes: Sizes { head_width: Some("attention_head_size"), ..BERT.sizes },
+    embedding: EmbeddingRow {
+        positioned: Switch::Field("position_biased_input", true),
+        projection: Some("embeddings.embed_proj"),
+        projection_place: ProjectionPlace::BeforeNorm,
+        ..BERT.embedding
+    },
+    norm: norm(LAYER, "layer_norm_eps", 1e-7),
+    attention: AttentionRow {
+        projections: ProjectionsRow::Separate([
+            "attention.self.query_proj",
+            "attention.self.key_proj",
+            "attention.self.value_proj",
+        ]),
+        position: PositionRow::Disentangled(DisentangledRow {
+            table: "encoder.rel_embeddings.weight",
+            norm: Some("encoder.LayerNorm"),
+            maps: ["attention.self.pos_key_proj", "attention.self.pos_query_proj"],
+            biases: [ALWAYS; 2],
+        }),
+        scale: ScaleRow::Disentangled,
+        ..BERT.attention
+    },
+    convolution: Some(LocalRow {
+        map: "encoder.conv.conv",
+        norm: "encoder.conv.LayerNorm",
+        kernel: "conv_kernel_size",
+        groups: "conv_groups",
+        activation: ("conv_act", "tanh"),
+    }),
+    apart: &[
+        "pooler.",
+        "classifier.",
+        "qa_outputs.",
+        "embeddings.position_ids",
+        // Some checkpoints have parameters that their configuration leaves out.
+        "embeddings.position_embeddings.",
+        "encoder.rel_embeddings.",
+        "encoder.LayerNorm.",
+        "cls.predictions.decoder.",
+        // The head of the checkpoints of DeBERTa's own code, which transformers reads only if `legacy` is false.
+        "lm_predictions.",
+        "mask_predictions.",
+    ],
+    stored: StoredRow { embedding_width: Some("embedding_size"), embedding_bias: NEVER, ..BERT.stored },
+    ..BERT
+};
+
+/// The same with the head of DeBERTa's own code, in which the dense matrix has the width of the stream.
+const DEBERTA_V2_OWN_HEAD: Row = Row {
+    given: &[("legacy", Given::Only(false)), ("tie_word_embeddings", Given::Usually(true))],
+    head: HeadRow {
+        unembedding: "lm_predictions.lm_head.decoder",
+        bias: Some("lm_predictions.lm_head.bias"),
+        transform: Some((["lm_predictions.lm_head.dense", "lm_predictions.lm_head.LayerNorm"], None)),
+        ..DEBERTA_V2.head
+    },
+    apart: &[
+        "pooler.",
+        "classifier.",
+        "qa_outputs.",
+        "embeddings.position_ids",
+        "embeddings.position_embeddings.",
+        "encoder.rel_embeddings.",
+        "encoder.LayerNorm.",
+        "cls.",
+        "mask_predictions.",
+    ],
+    ..DEBERTA_V2
+};
+
+/// The first DeBERTa. Distances have no buckets, and queries, keys and values have one matrix.
+const DEBERTA: Row = Row {
+    families: &["deberta"],
+    given: &[
+        ("legacy", Given::Usually(true)),
+        ("tie_word_embeddings", Given::Usually(true)),
+        ("position_buckets", Given::Absent),
+        ("share_att_key", Given::Usually(false)),
+        ("talking_head", Given::Usually(false)),
+    ],
+    sizes: BERT.sizes,
+    attention: AttentionRow {
+        projections: ProjectionsRow::Grouped("attention.self.in_proj"),
+        biases: [Some("attention.self.q_bias"), None, Some("attention.self.v_bias")],
+        position: PositionRow::Disentangled(DisentangledRow {
+            table: "encoder.rel_embeddings.weight",
+            norm: None,
+            maps: ["attention.self.pos_proj", "attention.self.pos_q_proj"],
+            biases: [NEVER, ALWAYS],
+        }),
+        ..DEBERTA_V2.attention
+    },
+    convolution: None,
+    stored: StoredRow { projection_bias: NEVER, separate_bias: ALWAYS, ..DEBERTA_V2.stored },
+    ..DEBERTA_V2
+};
+
+const DEBERTA_OWN_HEAD: Row = Row {
+    given: &[
+        ("legacy", Given::Only(false)),
+        ("tie_word_embeddings", Given::Usually(true)),
+        ("position_buckets", Given::Absent),
+        ("share_att_key", Given::Usually(false)),
+        ("talking_head", Given::Usually(false)),
+    ],
+    head: DEBERTA_V2_OWN_HEAD.head,
+    apart: DEBERTA_V2_OWN_HEAD.apart,
+    ..DEBERTA
 };
 
 const MODERNBERT: Row = Row {
@@ -2555,7 +2724,7 @@ const MINISTRAL3_NESTED: Row = Row {
 };
 
 /// All rows of families that read text.
-pub(super) static TEXT: [Row; 58] = [
+pub(super) static TEXT: [Row; 62] = [
     LLAMA,
     MISTRAL,
     MIXTRAL,
@@ -2611,6 +2780,10 @@ pub(super) static TEXT: [Row; 58] = [
     ELECTRA,
     ALBERT,
     MPNET,
+    DEBERTA_V2,
+    DEBERTA_V2_OWN_HEAD,
+    DEBERTA,
+    DEBERTA_OWN_HEAD,
     MODERNBERT,
     T5,
     T5_GATED,

@@ -112,7 +112,8 @@ fn readers(architecture: &Architecture, before: usize) -> Vec<Reader<'_>> {
         };
         let otherwise = if block.parallel { read } else { stream };
         add(Part::FeedForward, block.around_feed_forward.before.as_ref().or(otherwise), feed_forward);
-        stream = block.around_feed_forward.after.as_ref();
+        let last = block.convolution.as_ref().map(|convolution| &convolution.norm);
+        stream = last.or(block.around_feed_forward.after.as_ref());
     }
     if let Some(head) = &architecture.head {
         let linear = head.transform.as_ref().map_or(&head.unembedding, |transform| &transform.dense);
