@@ -16,6 +16,8 @@ pub mod flax;
 pub mod formats;
 pub mod gather;
 pub mod gguf;
+#[cfg(feature = "more-formats")]
+pub mod hdf5;
 pub mod header;
 pub mod index;
 #[cfg(feature = "more-formats")]
@@ -92,6 +94,10 @@ pub enum CheckpointError {
     #[cfg(feature = "more-formats")]
     #[error(transparent)]
     Flax(#[from] flax::FlaxError),
+    /// A file of HDF5 is damaged, or has no array that can be read.
+    #[cfg(feature = "more-formats")]
+    #[error(transparent)]
+    Hdf5(#[from] hdf5::Hdf5Error),
     /// A file of a format that this build does not read; the whole library does.
     #[error("`{0}` is of a format that this part of Gammascope does not read; open it with the whole of it")]
     Elsewhere(String),

@@ -27,6 +27,7 @@ mod gguf_run;
 mod ground_truth;
 mod image_and_text;
 mod inputs;
+mod keras;
 mod layering;
 mod many;
 mod measure;
