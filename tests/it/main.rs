@@ -20,6 +20,7 @@ mod distributed;
 mod execution_order;
 mod export;
 mod findings;
+mod fold;
 mod forward;
 mod forward_images;
 mod gguf;
