@@ -188,7 +188,7 @@ mod tests {
             scales in any::<bool>(), shifts in any::<bool>(), canonical in any::<bool>()
         ) {
             let layout = if transposed { Layout::InputOutput } else { Layout::OutputInput };
-            let map = Linear { weight: 0, first: 0, bias: None, inputs: d, outputs: m, layout };
+            let map = Linear { weight: 0, first: 0, bias: None, first_bias: 0, inputs: d, outputs: m, layout };
             let mut gamma: Vec<f64> = values(seed, d).into_iter().map(|value| value + 1.5).collect();
             let mut beta = values(seed ^ 1, d);
             for at in 0..zeros.min(d - 1) {
@@ -232,7 +232,7 @@ mod tests {
             seed in any::<u64>(), d in 1usize..9, k in 1usize..7, transposed in any::<bool>()
         ) {
             let layout = if transposed { Layout::InputOutput } else { Layout::OutputInput };
-            let map = Linear { weight: 0, first: 0, bias: None, inputs: k, outputs: d, layout };
+            let map = Linear { weight: 0, first: 0, bias: None, first_bias: 0, inputs: k, outputs: d, layout };
             let (weight, x) = (values(seed, d * k), values(seed ^ 1, k));
             let mut before = product(&map, &weight, &x);
             centre(&mut before);

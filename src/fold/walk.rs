@@ -2,10 +2,10 @@
 
 use crate::checkpoint::buffer::is_buffer;
 use crate::model::architecture::{
-    Architecture, Block, Branch, Embedding, FeedForward, Gated, GatedInputs, Head, Linear, Mixer, Norm,
-    TokenEmbedding,
+    Architecture, Attention, Block, Branch, Embedding, FeedForward, Gated, GatedInputs, Head, Linear, Mixer,
+    Norm, Position, Projections, TokenEmbedding,
 };
-use crate::model::operation::Layout;
+use crate::model::operation::{Layout, ProjectionPlace};
 
 /// A norm and what reads it.
 #[derive(Debug)]
@@ -135,13 +135,14 @@ impl<'a> Walk<'a> {
             self.reads_stream = Some("only text models are centred".to_owned());
             return;
         };
-        let TokenEmbedding { tokens: table, width, projection, projection_first, norm, .. } = tokens;
+        let TokenEmbedding { tokens: table, width, projection, projection_place, norm, .. } = tokens;
         let rows =
             |tensor: usize, width: usize| architecture.tensors[tensor].elements() as usize / width.max(1);
         let of = |tensor, width: usize, rows: usize| Linear {
             weight: tensor,
             first: 0,
             bias: None,
+            first_bias: 0,
             inputs: rows,
             outputs: width,
             layout: Layout::InputOutput,
@@ -161,7 +162,7 @@ impl<'a> Walk<'a> {
                 self.writes(own, None);
                 added.into_iter().for_each(|map| self.writes(map, None));
             }
-            (Some(projection), None) if *projection_first => {
+            (Some(projection), None) if *projection_place == ProjectionPlace::First => {
                 self.writes(*projection, None);
                 added.into_iter().for_each(|map| self.writes(map, None));
             }
@@ -177,10 +178,7 @@ impl<'a> Walk<'a> {
         let read = self.before(attention, stream, "attention");
         match &block.attention {
             Mixer::Softmax(of) => {
-                let maps: Vec<Linear> = of.linear_maps().map(|(map, _)| *map).collect();
-                // The last one is the output.
-                let inputs = maps.split_last().map_or(&[][..], |(_, inputs)| inputs);
-                self.reads(read, inputs, of.biases.iter().any(Option::is_some));
+                self.attention(of, read);
                 for norm in [&of.query_norm, &of.key_norm].into_iter().flatten().flat_map(|norm| norm.norms())
                 {
                     self.goes_elsewhere(norm, "it normalises queries or keys, which no linear map reads");
@@ -191,7 +189,8 @@ impl<'a> Walk<'a> {
                 self.branch(attention, of.output);
             }
             Mixer::Linear(rule) => {
-                self.reads(read, &[rule.projection, rule.decay, rule.strength, rule.gate], false);
+                let maps: Vec<Linear> = rule.projections.linear_maps().copied().collect();
+                self.reads(read, &maps, false);
                 self.goes_elsewhere(&rule.norm, INNER);
                 self.branch(attention, rule.output);
             }
@@ -212,7 +211,7 @@ impl<'a> Walk<'a> {
                 self.reads(fed, &[*router], false);
                 experts.iter().for_each(|expert| self.gated(expert, fed, own));
                 if let Some(shared) = shared {
-                    self.reads(fed, &[shared.gate], false);
+                    self.reads(fed, shared.gate.as_slice(), false);
                     self.gated(&shared.expert, fed, own);
                 }
             }
@@ -220,10 +219,40 @@ impl<'a> Walk<'a> {
         own.after.as_ref().filter(|_| block.scale.is_none())
     }
 
+    /// The maps to queries, keys and values.
+    fn attention(&mut self, of: &'a Attention, read: Option<&'a Norm>) {
+        let inputs: Vec<Linear> = match &of.projections {
+            Projections::Separate(all) => all.to_vec(),
+            Projections::Shared(both) => both.to_vec(),
+            Projections::Concatenated(all) | Projections::Grouped(all) => vec![*all],
+            Projections::Latent(latent) => {
+                let queries = match &latent.narrow {
+                    Some((map, norm)) => {
+                        self.goes_elsewhere(norm, INNER);
+                        self.reads(None, &[latent.queries], false);
+                        *map
+                    }
+                    None => latent.queries,
+                };
+                self.goes_elsewhere(&latent.norm, INNER);
+                self.reads(None, &[latent.expand], false);
+                vec![queries, latent.compress]
+            }
+        };
+        self.reads(read, &inputs, of.biases.iter().any(Option::is_some));
+        // Positions go through some of these maps too, and keep what a norm does not give.
+        if let Position::Disentangled(positions) = &of.position {
+            let maps: Vec<Linear> = positions.maps.iter().flatten().copied().collect();
+            self.reads(None, &maps, false);
+        }
+    }
+
     fn gated(&mut self, gated: &'a Gated, read: Option<&'a Norm>, around: &'a Branch) {
         match &gated.inputs {
             GatedInputs::Separate(both) => self.reads(read, both, false),
-            GatedInputs::Concatenated(both) => self.reads(read, &[*both], false),
+            GatedInputs::Concatenated(both) | GatedInputs::Interleaved(both) => {
+                self.reads(read, &[*both], false);
+            }
         }
         if let Some(norm) = &gated.inner_norm {
             self.goes_elsewhere(norm, INNER);
@@ -342,12 +371,15 @@ impl<'a> Walk<'a> {
                 (Some(Role::Embeds), _) | (_, Role::Embeds) => {
                     format!("`{name}` is the input embedding and the unembedding (tied)")
                 }
-                (Some(Role::Reads(_)), Role::Reads(_)) => format!("`{name}` reads two norms"),
+                (Some(Role::Reads(a)), Role::Reads(b)) if a != usize::MAX && b != usize::MAX => {
+                    format!("`{name}` reads two norms")
+                }
                 _ => format!("`{name}` is used in two ways"),
             });
         }
         let bias = map.bias?;
-        let others = self.roles.iter().filter(|(other, _)| other.bias == Some(bias));
+        let has_it = |other: &Linear| (other.bias, other.first_bias) == (map.bias, map.first_bias);
+        let others = self.roles.iter().filter(|(other, _)| has_it(other));
         let mut others = others.filter(|(other, _)| (other.weight, other.first) != (map.weight, map.first));
         others.next().map(|_| format!("`{}` is the bias of two maps", self.name(bias)))
     }

@@ -414,7 +414,7 @@ impl DeltaProjections {
     }
 
     /// Returns all maps.
-    fn linear_maps(&self) -> impl Iterator<Item = &Linear> {
+    pub(crate) fn linear_maps(&self) -> impl Iterator<Item = &Linear> {
         let maps = match self {
             Self::Separate { all, gate, strength, decay } => vec![all, decay, strength, gate],
             Self::Grouped { all, both } => vec![all, both],
@@ -1168,6 +1168,7 @@ impl Block {
             .chain(cross)
             .chain(before(&self.around_feed_forward))
             .chain(feed_forward)
+            .chain(self.feed_forward.correction().map(Read::all))
             .chain(self.feed_forward.inner_norm().into_iter().flat_map(Norm::reads))
             .chain(after(&self.around_feed_forward))
             .chain(self.scale.map(Read::all))
@@ -1327,6 +1328,14 @@ impl Gated {
 }
 
 impl FeedForward {
+    /// Returns the tensor that corrects the choice of experts, if there is one.
+    fn correction(&self) -> Option<usize> {
+        match self {
+            Self::Experts { routing, .. } => routing.correction,
+            Self::Plain { .. } | Self::Gated(_) => None,
+        }
+    }
+
     /// Returns the norm of the hidden values, if there is one.
     pub(crate) fn inner_norm(&self) -> Option<&Norm> {
         match self {
