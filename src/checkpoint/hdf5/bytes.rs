@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 /// A page has 2¹² bytes.
 const PAGE_BITS: u32 = 12;
-const PAGE: u64 = 1 << PAGE_BITS;
+const PAGE: u64 = 4096;
 
 /// Most pages that are kept.
 const MOST_PAGES: usize = 1024;
@@ -51,8 +51,8 @@ impl<'a, S: ByteSource> Reader<'a, S> {
         let mut bytes = Vec::with_capacity(count as usize);
         let mut next = at;
         while next < end {
-            let page = next >> PAGE_BITS;
-            let start = page << PAGE_BITS;
+            let page = next.wrapping_shr(PAGE_BITS);
+            let start = page.wrapping_shl(PAGE_BITS);
             let whole = self.page(page).await?;
             let from = next.saturating_sub(start) as usize;
             let to = end.saturating_sub(start).min(PAGE) as usize;
@@ -67,7 +67,7 @@ impl<'a, S: ByteSource> Reader<'a, S> {
             if self.pages.len() >= MOST_PAGES {
                 self.pages.clear();
             }
-            let start = page << PAGE_BITS;
+            let start = page.wrapping_shl(PAGE_BITS);
             let end = start.saturating_add(PAGE).min(self.length());
             let read = self.meter.read(self.source, start..end).await?;
             self.pages.insert(page, read);

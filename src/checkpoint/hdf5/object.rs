@@ -151,7 +151,7 @@ fn second_version(start: &[u8]) -> Option<(u64, u64, bool)> {
     if flags & 0x10 != 0 {
         fields.skip(4)?;
     }
-    let length = fields.number(1 << (flags & 3))?;
+    let length = fields.number(1_usize.wrapping_shl((flags & 3).into()))?;
     Some((start.len().saturating_sub(fields.left()) as u64, length, flags & 4 != 0))
 }
 
@@ -190,7 +190,7 @@ fn link(data: &[u8]) -> Option<Option<(String, u64)>> {
     if flags & 0x10 != 0 {
         fields.skip(1)?;
     }
-    let length = fields.number(1 << (flags & 3))?;
+    let length = fields.number(1_usize.wrapping_shl((flags & 3).into()))?;
     let name = std::str::from_utf8(fields.take(usize::try_from(length).ok()?)?).ok()?;
     if kind != 0 {
         return Some(None);
@@ -325,7 +325,7 @@ fn element(data: &[u8]) -> Option<(TensorType, u64)> {
         return unusable("the most significant byte first");
     }
     let name = match class {
-        0 if fields.number(4)? == size.saturating_mul(8) << 16 => match (flags & 8 != 0, size) {
+        0 if fields.number(4)? == size.saturating_mul(8).wrapping_shl(16) => match (flags & 8 != 0, size) {
             (true, 1) => "I8",
             (true, 2) => "I16",
             (true, 4) => "I32",
