@@ -474,12 +474,12 @@ fn a_result_that_its_type_does_not_hold_leaves_nothing() {
         let (_, _, bytes) = tensors.get_mut(name).unwrap();
         bytes[..2].copy_from_slice(&half::f16::from_f32(value).to_le_bytes());
     };
-    big(&mut tensors, "model.layers.0.input_layernorm.weight", 3e4);
-    big(&mut tensors, "model.layers.0.self_attn.k_proj.weight", 4.0);
+    big(&mut tensors, "model.layers.0.input_layernorm.weight", 4.0);
+    big(&mut tensors, "model.layers.0.self_attn.k_proj.weight", 6e4);
     std::fs::write(model.join("model.safetensors"), file(&tensors)).unwrap();
     std::fs::copy(fixture("llama").join("config.json"), model.join("config.json")).unwrap();
     let error = failure(fold().arg(&model).args(["--scales", "-o"]).arg(work.path().join("out")), 2);
-    assert!(error.contains("k_proj.weight`: a value becomes 1.2e5, which F16 does not hold"), "{error}");
+    assert!(error.contains("k_proj.weight`: a value becomes 2.4e5, which F16 does not hold"), "{error}");
     assert_eq!(names_in(work.path()), ["model"]);
 }
 
