@@ -3,7 +3,7 @@
 use super::elementary::sigmoid;
 use crate::model::operation::Gate;
 
-/// Added to the sum by which weights are divided, for sigmoids (DeepSeek-V3's code). Weights of a softmax have a sum that is not zero.
+/// Added to the sum of sigmoids before the division (DeepSeek-V3's code). The sum of a softmax is never zero.
 const TINY: f32 = 1e-20;
 
 /// A router, resolved.

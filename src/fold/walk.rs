@@ -371,8 +371,8 @@ impl<'a> Walk<'a> {
                 (Some(Role::Embeds), _) | (_, Role::Embeds) => {
                     format!("`{name}` is the input embedding and the unembedding (tied)")
                 }
-                (Some(Role::Reads(a)), Role::Reads(b)) if a != usize::MAX && b != usize::MAX => {
-                    format!("`{name}` reads two norms")
+                (Some(Role::Reads(_)), Role::Reads(_)) => {
+                    format!("`{name}` is used at two places, which read different vectors")
                 }
                 _ => format!("`{name}` is used in two ways"),
             });

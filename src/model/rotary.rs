@@ -134,7 +134,7 @@ pub(super) fn rotary(
     Ok(Rotary { frequencies: narrowed(plain), longer, factor: factor as f32, pairing })
 }
 
-/// Returns the factor of queries and of keys by which DeepSeek makes their products larger in long sequences (`yarn_apply_mscale`).
+/// Returns a factor of queries and of keys. It makes their products larger in long sequences (DeepSeek's `yarn_apply_mscale`).
 pub(super) fn magnitude(fields: &Fields<'_>) -> Result<f64, ModelError> {
     let number = |name: &str| {
         let fields_of = [format!("rope_parameters.{name}"), format!("rope_scaling.{name}")];
