@@ -216,6 +216,14 @@ impl<'a> Walk<'a> {
                 }
             }
         }
+        if let Some(convolution) = &block.convolution {
+            self.reads_stream.get_or_insert_with(|| "a convolution reads the residual stream".to_owned());
+            self.goes_elsewhere(
+                &convolution.norm,
+                "its output is the residual stream, to which the next part adds",
+            );
+            return Some(&convolution.norm);
+        }
         own.after.as_ref().filter(|_| block.scale.is_none())
     }
 

@@ -640,6 +640,7 @@ pub enum Stretch {
 
 /// The part of a block that processes each token separately.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "a model has few blocks")]
 pub enum FeedForward {
     /// down(act(up x)).
     Plain {

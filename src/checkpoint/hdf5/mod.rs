@@ -218,4 +218,5 @@ fn check(arrays: &[Entry]) -> Result<(), Hdf5Problem> {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "the numbers of a test")]
 mod tests;
