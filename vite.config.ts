@@ -53,7 +53,7 @@ function offline() {
       display: "standalone",
       theme_color: "#16324a",
       background_color: "#fbfaf7",
-      file_handlers: [{ action: "./", accept: { "application/octet-stream": [".safetensors", ".sft", ".gguf", ".onnx", ".bin", ".pt", ".pth", ".ckpt", ".npz", ".msgpack"] } }],
+      file_handlers: [{ action: "./", accept: { "application/octet-stream": [".safetensors", ".sft", ".gguf", ".onnx", ".bin", ".pt", ".pth", ".ckpt", ".npz", ".msgpack", ".h5"] } }],
       icons: [icon("192", "192x192"), icon("512", "512x512"), icon("maskable-512", "512x512", "maskable")],
     },
   });

@@ -52,6 +52,7 @@
 //! - `measure` (feature `verify`): measures the outputs of a norm: exact covariance, eigenpairs, the scale-free test.
 //! - `model`, `forward`, `cpu` (feature `verify`): what one model is, as data; the streamed forward pass that runs it; and its
 //!   operations in f32. `run` makes a report of a run.
+//! - `fold` (feature `verify`): the same function with other numbers: folded scales and shifts, centred writers, readers without dead parts.
 //! - `gpu` (feature `gpu`): the exact Gram matrix with the same integers as on the CPU, and the operations of a forward pass.
 //! - `text`, `image`, `audio` (feature `verify`): from texts, images, frames and sounds to the inputs of models. `pixels` and `sounds`
 //!   choose between files, stored values and `noise`.
@@ -67,6 +68,8 @@ pub mod compare;
 pub mod cpu;
 pub mod export;
 pub mod figures;
+#[cfg(feature = "verify")]
+pub mod fold;
 #[cfg(feature = "verify")]
 pub mod forward;
 #[cfg(feature = "gpu")]

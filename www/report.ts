@@ -16,7 +16,7 @@ export const SUBTRACTED = 1e-8;
 export const NOT_SUBTRACTED = 1e-2;
 
 /** Ends of the names of files with weights that are read. */
-export const WEIGHTS_ENDINGS: readonly string[] = ['.safetensors', '.sft', '.gguf', '.bin', '.pt', '.pth', '.ckpt', '.distcp', '.onnx', '.npz', '.msgpack'];
+export const WEIGHTS_ENDINGS: readonly string[] = ['.safetensors', '.sft', '.gguf', '.bin', '.pt', '.pth', '.ckpt', '.distcp', '.onnx', '.npz', '.msgpack', '.h5', '.hdf5'];
 
 /** First words of the names of files with such an end that hold no weights. */
 export const BESIDE_WEIGHTS: readonly string[] = ['training_args', 'optimizer', 'optim_states', 'scheduler', 'scaler', 'rng_state', 'random_states', 'zero_pp_rank', 'bf16_zero_pp_rank'];
@@ -83,7 +83,7 @@ export type CheckpointSummary = {
  */
 name: string, 
 /**
- * "safetensors", "gguf", "pytorch", "onnx", "npz" or "flax".
+ * "safetensors", "gguf", "pytorch", "onnx", "npz", "flax" or "hdf5".
  */
 format: string, 
 /**

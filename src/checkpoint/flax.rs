@@ -391,18 +391,25 @@ pub(super) fn as_in_pytorch(entry: &Entry, separator: char) -> Option<(String, V
     let whole = || entry.strides.is_none().then_some(());
     let (shape, strides) = match (own, entry.shape.as_slice()) {
         ("scale", [_]) | ("embedding", [_, _]) => (entry.shape.clone(), entry.strides.clone()),
-        ("kernel", &[inputs, outputs]) => {
+        ("kernel", shape) => {
             whole()?;
-            turned([outputs, inputs], [1, outputs])
-        }
-        ("kernel", &[height, columns, inputs, outputs]) => {
-            whole()?;
-            let row = inputs.checked_mul(outputs)?;
-            turned([outputs, inputs, height, columns], [1, outputs, row.checked_mul(columns)?, row])
+            kernel(shape)?
         }
         _ => return None,
     };
     Some((format!("{}.weight", module.replace(separator, ".")), shape, strides))
+}
+
+/// The shape and strides of a kernel in PyTorch's order: of a linear map, or of a convolution of images. `None` for another.
+pub(super) fn kernel(shape: &[u64]) -> Option<(Vec<u64>, Option<Strides>)> {
+    Some(match *shape {
+        [inputs, outputs] => turned([outputs, inputs], [1, outputs]),
+        [height, columns, inputs, outputs] => {
+            let row = inputs.checked_mul(outputs)?;
+            turned([outputs, inputs, height, columns], [1, outputs, row.checked_mul(columns)?, row])
+        }
+        _ => return None,
+    })
 }
 
 fn turned<const N: usize>(shape: [u64; N], strides: [u64; N]) -> (Vec<u64>, Option<Strides>) {

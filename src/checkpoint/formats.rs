@@ -20,6 +20,8 @@ pub enum Format {
     Npz,
     /// The parameters of Flax in MessagePack.
     Flax,
+    /// HDF5, as Keras and TensorFlow write weights.
+    Hdf5,
     /// ONNX: the graph of a network and its tensors.
     Onnx,
 }
@@ -67,8 +69,8 @@ pub const MODULES: &str = "modules.json";
 
 impl Format {
     /// Every format that we read.
-    pub const ALL: [Self; 6] =
-        [Self::Safetensors, Self::Gguf, Self::PyTorch, Self::Onnx, Self::Npz, Self::Flax];
+    pub const ALL: [Self; 7] =
+        [Self::Safetensors, Self::Gguf, Self::PyTorch, Self::Onnx, Self::Npz, Self::Flax, Self::Hdf5];
 
     /// Its name in the report.
     pub fn name(self) -> &'static str {
@@ -78,6 +80,7 @@ impl Format {
             Self::PyTorch => "pytorch",
             Self::Npz => "npz",
             Self::Flax => "flax",
+            Self::Hdf5 => "hdf5",
             Self::Onnx => "onnx",
         }
     }
@@ -91,6 +94,7 @@ impl Format {
             Self::Onnx => &[".onnx"],
             Self::Npz => &[".npz"],
             Self::Flax => &[".msgpack"],
+            Self::Hdf5 => &[".h5", ".hdf5"],
         }
     }
 
@@ -107,6 +111,8 @@ impl Format {
             Some(Self::PyTorch)
         } else if first_entry(first).is_some_and(|name| name.ends_with(b".npy")) {
             Some(Self::Npz)
+        } else if first.starts_with(HDF5_MAGIC) {
+            Some(Self::Hdf5)
         } else if first.get(8) == Some(&b'{') && first[6..8] == [0, 0] {
             // Eight bytes of a length, then JSON: no header is as long as 2⁴⁸ bytes.
             Some(Self::Safetensors)
@@ -129,6 +135,9 @@ impl Format {
         found.map_or("", |ending| &path[path.len() - ending.len()..])
     }
 }
+
+/// The first bytes of an HDF5 file.
+pub(super) const HDF5_MAGIC: &[u8] = b"\x89HDF\r\n\x1a\n";
 
 /// The first bytes of a zip archive.
 const ZIP_MAGIC: &[u8; 4] = b"PK\x03\x04";
@@ -263,12 +272,6 @@ const FOREIGN: &[Foreign] = &[
         is: |_, first| first.len() > 1 && first[0] == 0x80 && (2..=5).contains(&first[1]),
         what: "is a Python pickle, but not one that torch.save wrote; loading it can run code",
         advice: SAVE_AGAIN,
-    },
-    Foreign {
-        endings: &[".h5"],
-        is: |_, first| first.starts_with(b"\x89HDF\r\n\x1a\n"),
-        what: "is an HDF5 file (Keras)",
-        advice: "convert it with the transformers library and open the safetensors file it writes",
     },
     Foreign {
         endings: &[".npy"],
@@ -434,12 +437,11 @@ mod tests {
 
     #[test]
     fn first_bytes_tell_foreign_files_apart() {
-        let cases: [(&str, &[u8], &str); 8] = [
+        let cases: [(&str, &[u8], &str); 7] = [
             ("a.safetensors", b"", "empty"),
             ("a.gguf", b"tjgg\x03\0\0\0", "before GGUF"),
             ("pytorch_model.bin", b"PK\x03\x04\0\0", "zip archive"),
             ("a.pt", b"\x80\x02}q", "pickle"),
-            ("a.h5", b"\x89HDF\r\n\x1a\n", "HDF5"),
             ("a.safetensors", b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
             ("a.safetensors", b"<!DOCTYPE html>", "web page"),
             ("a.tar.gz", b"\x1f\x8b\x08", "compressed"),
@@ -498,6 +500,7 @@ mod tests {
         assert_eq!(Format::of_bytes(b"a texts {"), None);
         assert_eq!(Format::of_bytes(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80"), Some(Format::PyTorch));
         assert_eq!(Format::of_bytes(b"L119547037146038801333356L\n.M\xe9\x03."), Some(Format::PyTorch));
+        assert_eq!(Format::of_bytes(b"\x89HDF\r\n\x1a\n\0"), Some(Format::Hdf5));
         assert_eq!(Format::of_bytes(b"\x80\x02}q\0."), None);
         assert_eq!(Format::of_bytes(b"\x08\x07\x12\x07pytorch"), Some(Format::Onnx));
         assert_eq!(Format::of_bytes(b"\x08\x12\0\0\0\0\0\0{"), Some(Format::Safetensors));

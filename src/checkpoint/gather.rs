@@ -161,23 +161,31 @@ pub(super) fn weights(paths: &[&str]) -> Vec<usize> {
     let counts = |path: &str| {
         !(is(path, Format::PyTorch) || is_onnx(path)) || !(is_copy(path) || others && is_beside(path))
     };
-    // Flax and MLX files count if there is nothing else: beside other weights, they are copies. Most archives of arrays hold data.
-    let is_last = |path: &str| is(path, Format::Npz) || is(path, Format::Flax);
+    // Flax, MLX and Keras files count if there is nothing else: beside other weights, they are copies. Most archives of arrays, and
+    // most HDF5 files, hold data.
+    let may_be_data = |path: &str| is(path, Format::Npz) || is(path, Format::Hdf5);
+    let is_last = |path: &str| may_be_data(path) || is(path, Format::Flax);
     let with_others =
         order::distinct(all.iter().map(|&file| paths[file]).filter(|path| !is_last(path)).map(folder_of));
     let alone = with_others.is_empty() && all.len() == 1;
     let is_copy_or_data = |path: &str| {
         is_last(path)
             && (order::has(&with_others, folder_of(path))
-                || is(path, Format::Npz) && !alone && !is_parameters(path))
+                || may_be_data(path) && !alone && !is_parameters(path))
     };
-    all.into_iter().filter(|&file| counts(paths[file]) && !is_copy_or_data(paths[file])).collect()
+    let mut kept: Vec<usize> =
+        all.into_iter().filter(|&file| counts(paths[file]) && !is_copy_or_data(paths[file])).collect();
+    // The same model once more, in TensorFlow.
+    let of_flax = kept.iter().map(|&file| paths[file]).filter(|path| is(path, Format::Flax));
+    let with_flax = order::distinct(of_flax.map(folder_of));
+    kept.retain(|&file| !is(paths[file], Format::Hdf5) || !order::has(&with_flax, folder_of(paths[file])));
+    kept
 }
 
-/// Whether an archive of arrays holds the parameters of a model, by its name.
+/// Whether a file that may hold data has the parameters of a model, by its name.
 fn is_parameters(path: &str) -> bool {
     let name = file_name(path).to_ascii_lowercase();
-    ["weights", "model", "params"].iter().any(|word| name.starts_with(word))
+    ["weights", "model", "params", "tf_model"].iter().any(|word| name.starts_with(word))
 }
 
 fn named(paths: &[&str], files: Vec<usize>) -> Gathered {
@@ -576,7 +584,7 @@ mod tests {
     }
 
     #[test]
-    fn flax_and_mlx_files_count_if_there_is_nothing_else() {
+    fn flax_mlx_and_keras_files_count_if_there_is_nothing_else() {
         let all = ["m/flax_model.msgpack", "m/pytorch_model.bin", "m/config.json", "m/tf_model.h5"];
         let found = checkpoints(&all).checkpoints;
         assert_eq!(found.iter().map(|one| one.files.clone()).collect::<Vec<_>>(), [[1, 2]]);
@@ -584,6 +592,10 @@ mod tests {
         assert_eq!(names(&["m/weights.npz", "m/config.json", "m/data.npz"]), ["m/weights.npz"]);
         assert_eq!(names(&["anything.npz"]), ["anything.npz"]);
         assert_eq!(names(&["d/1.npz", "d/2.npz"]), [""; 0]);
+        assert_eq!(names(&["m/tf_model.h5", "m/config.json", "m/data.h5"]), ["m/tf_model.h5"]);
+        assert_eq!(names(&["m/tf_model.h5", "m/flax_model.msgpack"]), ["m/flax_model.msgpack"]);
+        assert_eq!(names(&["anything.hdf5"]), ["anything.hdf5"]);
+        assert_eq!(names(&["d/1.h5", "d/2.h5"]), [""; 0]);
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub mod flax;
 pub mod formats;
 pub mod gather;
 pub mod gguf;
+#[cfg(feature = "more-formats")]
+pub mod hdf5;
 pub mod header;
 pub mod index;
 #[cfg(feature = "more-formats")]
@@ -92,6 +94,10 @@ pub enum CheckpointError {
     #[cfg(feature = "more-formats")]
     #[error(transparent)]
     Flax(#[from] flax::FlaxError),
+    /// A file of HDF5 is damaged, or has no array that can be read.
+    #[cfg(feature = "more-formats")]
+    #[error(transparent)]
+    Hdf5(#[from] hdf5::Hdf5Error),
     /// A file of a format that this build does not read; the whole library does.
     #[error("`{0}` is of a format that this part of Gammascope does not read; open it with the whole of it")]
     Elsewhere(String),
@@ -165,6 +171,31 @@ impl Tensor {
             self.range.start.checked_add(bytes).filter(|at| *at <= self.range.end)
         };
         Some(at(values.start)?..at(values.end)?)
+    }
+
+    /// The part of a strided tensor with these values, if they are whole slices of its outermost dimension, such as the matrix of one expert.
+    /// Its range goes from the first element of the part to its last.
+    pub fn outermost(&self, values: &Range<u64>) -> Option<Self> {
+        let strides = self.strides.as_ref()?;
+        let (1, size) = self.dtype.piece()? else { return None };
+        let (slices, inner) = self.shape.split_first()?;
+        let (&step, steps) = strides.steps().split_first()?;
+        let of_slice: u64 = inner.iter().product();
+        let (first, count) = (values.start.checked_div(of_slice)?, (values.end - values.start) / of_slice);
+        let whole = values.start.is_multiple_of(of_slice) && values.end.is_multiple_of(of_slice);
+        if !whole || count == 0 || first.checked_add(count)? > *slices {
+            return None;
+        }
+        let reach = |size: u64, step: u64| (size - 1).checked_mul(step);
+        let mut elements = reach(count, step)?.checked_add(1)?;
+        for (size, step) in inner.iter().zip(steps) {
+            elements = elements.checked_add(reach(*size, *step)?)?;
+        }
+        let begin = self.range.start.checked_add(first.checked_mul(step)?.checked_mul(size)?)?;
+        let range = begin..begin.checked_add(elements.checked_mul(size)?)?;
+        let shape: Vec<u64> = std::iter::once(count).chain(inner.iter().copied()).collect();
+        let strides = Strides::of(&shape, strides.steps());
+        (range.end <= self.range.end).then(|| Self { shape, range, strides, ..self.clone() })
     }
 
     /// Puts the bytes of [`Tensor::range`] into the order of the shape.
@@ -525,6 +556,36 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn slices_of_a_view_are_those_of_the_whole(
+            sizes in prop::array::uniform3(1u64..5),
+            order in Just([0usize, 1, 2]).prop_shuffle(),
+            cut in (0u64..5, 0u64..5),
+        ) {
+            // The values of a dense tensor whose dimensions lie in another order.
+            let mut strides = [0; 3];
+            let mut step = 1;
+            for dimension in order {
+                strides[dimension] = step;
+                step *= sizes[dimension];
+            }
+            let Some(view) = Strides::of(&sizes, &strides) else { return Ok(()) };
+            let (name, dtype) = (String::new(), TensorType::parse("U8"));
+            let file: Vec<u8> = (0..100).collect();
+            let range = 10..10 + step;
+            let whole = Tensor { name, dtype, shape: sizes.to_vec(), shard: 0, range, strides: Some(view) };
+            let read = |tensor: &Tensor| {
+                tensor.in_order(file[tensor.range.start as usize..tensor.range.end as usize].to_vec())
+            };
+            let slice = sizes[1] * sizes[2];
+            let (first, end) = (cut.0.min(cut.1).min(sizes[0] - 1), cut.0.max(cut.1).min(sizes[0]));
+            let values = first * slice..end.max(first + 1) * slice;
+            let part = whole.outermost(&values).unwrap();
+            prop_assert_eq!(read(&part), &read(&whole)[values.start as usize..values.end as usize]);
+            prop_assert_eq!(whole.outermost(&(values.start..values.start)), None);
+            prop_assert_eq!(whole.outermost(&(0..slice * (sizes[0] + 1))), None);
+        }
+
         #[test]
         fn names_are_compared_as_if_whole(
             before in "[a-b0-2.]{0,6}",

@@ -77,6 +77,9 @@ pub(super) async fn read_header<S: ByteSource>(meter: &Meter, shard: &S) -> Resu
         if first.starts_with(gguf::MAGIC) {
             return read_gguf_header(meter, shard).await;
         }
+        if first.as_slice() == formats::HDF5_MAGIC {
+            return read_hdf5(meter, shard).await;
+        }
         let named = Format::of_path(path);
         if named == Some(Format::Onnx) || formats::is_onnx(&first) {
             return read_onnx_header(meter, shard).await;
@@ -176,6 +179,12 @@ async fn read_flax<S: ByteSource>(meter: &Meter, shard: &S) -> Result<Header, Ch
     Ok(Header { warnings, ..with_names(Format::Flax, entries, '.') })
 }
 
+#[cfg(feature = "more-formats")]
+async fn read_hdf5<S: ByteSource>(meter: &Meter, shard: &S) -> Result<Header, CheckpointError> {
+    let super::hdf5::Header { entries, stored, warnings } = super::hdf5::read(meter, shard).await?;
+    Ok(Header { stored, warnings, ..Header::new(Format::Hdf5, entries) })
+}
+
 /// A header of tensors under the names of PyTorch's code, if their names are those of Flax.
 #[cfg(feature = "more-formats")]
 fn with_names(format: Format, mut entries: Vec<Entry>, separator: char) -> Header {
@@ -197,6 +206,11 @@ fn with_names(format: Format, mut entries: Vec<Entry>, separator: char) -> Heade
 
 #[cfg(not(feature = "more-formats"))]
 async fn read_arrays<S: ByteSource>(_: &Meter, shard: &S) -> Result<Header, CheckpointError> {
+    Err(CheckpointError::Elsewhere(shard.path().to_owned()))
+}
+
+#[cfg(not(feature = "more-formats"))]
+async fn read_hdf5<S: ByteSource>(_: &Meter, shard: &S) -> Result<Header, CheckpointError> {
     Err(CheckpointError::Elsewhere(shard.path().to_owned()))
 }
 

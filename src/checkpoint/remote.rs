@@ -36,7 +36,7 @@ const SINGLE: &str = "model.safetensors";
 const CONFIG: &str = "config.json";
 
 /// Names to try in a folder that has neither of the usual two and no list of files.
-const OTHER_NAMES: [&str; 8] = [
+const OTHER_NAMES: [&str; 9] = [
     "diffusion_pytorch_model.safetensors.index.json",
     "diffusion_pytorch_model.safetensors",
     "consolidated.safetensors",
@@ -44,6 +44,7 @@ const OTHER_NAMES: [&str; 8] = [
     PYTORCH_INDEX,
     PYTORCH_SINGLE,
     "flax_model.msgpack",
+    "tf_model.h5",
     "weights.npz",
 ];
 
@@ -170,10 +171,8 @@ impl<T: Transport> Finder<'_, T> {
     async fn file<L>(&self, url: Url) -> Result<Vec<AnySource<L, T>>, LocateError> {
         let name = url.file_name().to_owned();
         let config = match Format::of_path(&name) {
-            Some(Format::Safetensors | Format::PyTorch | Format::Onnx | Format::Npz | Format::Flax) => {
-                self.config(&url.folder(), "")
-            }
             Some(Format::Gguf) | None => std::future::ready(Ok(None)).boxed_local(),
+            Some(_) => self.config(&url.folder(), ""),
         };
         let data = self.onnx_data(&url, &name);
         let (shard, config) = join(self.shard(url, name, FILE_GUESS), config).await;
@@ -377,9 +376,10 @@ impl<T: Transport> Finder<'_, T> {
         if names.iter().any(|name| !is_last(name)) {
             names.retain(|name| !is_last(name));
         }
-        // PyTorch files count only if there is nothing else, and ONNX files only then: beside other files, most of them are copies.
+        // PyTorch files count only if there is nothing else, ONNX files only then, and Keras files last: beside other files, most of them
+        // are copies.
         let is = |name: &String, format| Format::of_path(name) == Some(format);
-        for copies in [Format::Onnx, Format::PyTorch] {
+        for copies in [Format::Hdf5, Format::Onnx, Format::PyTorch] {
             if names.iter().any(|name| !is(name, copies)) {
                 names.retain(|name| !is(name, copies));
             }

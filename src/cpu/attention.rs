@@ -1,7 +1,9 @@
 //! Scaled dot-product attention with an online softmax: the t × t scores of a head are never in memory.
 //!
-//! y = softmax(cap(q kᵀ · scale) + bias) v per head, over the keys that a query may see. Dao et al., FlashAttention, 2022.
+//! y = softmax(cap(q kᵀ · scale) + bias) v per head, over the keys that a query may see. Dao et al., FlashAttention, 2022. A head may have
+//! a sink: a score that takes part in the softmax, and has no value (gpt-oss).
 
+use super::disentangled::Positions;
 use super::elementary::exp;
 use super::lanes::{greatest, sum};
 use super::rows;
@@ -25,6 +27,8 @@ pub enum Bias<'a> {
     Relative(&'a [f32]),
     /// A value for each query and key: t rows of s values for each head.
     Pairs(&'a [f32]),
+    /// Products with keys and queries of positions, by distance (DeBERTa). They are added to the products before the scale. s is t.
+    Disentangled(Positions<'a>),
 }
 
 /// One attention, resolved.
@@ -52,6 +56,8 @@ pub struct Attention<'a> {
     pub cap: Option<f32>,
     /// Term added to the scores.
     pub bias: Bias<'a>,
+    /// The score of each head's sink.
+    pub sinks: Option<&'a [f32]>,
 }
 
 impl Attention<'_> {
@@ -79,7 +85,7 @@ impl Attention<'_> {
         }
         let first = from + begin;
         match self.bias {
-            Bias::None => {}
+            Bias::None | Bias::Disentangled(_) => {}
             Bias::Alibi(slopes) => {
                 for (at, score) in products.iter_mut().enumerate() {
                     *score += slopes[head] * ((first + at) as f32 - query as f32);
@@ -137,19 +143,29 @@ impl Attention<'_> {
     fn one_head(&self, head: usize, q: &[f32], k: &[f32], v: &[f32], y: &mut [f32]) {
         let h = self.head_width;
         let mut scores = vec![0.0; QUERIES * KEYS];
+        let positions = match self.bias {
+            Bias::Disentangled(positions) => Some(positions.of_head(head, h, self.heads)),
+            _ => None,
+        };
         for (block, y) in y.chunks_mut(QUERIES * h).enumerate() {
             let (first, queries) = (block * QUERIES, y.len() / h);
-            let mut most = vec![f32::NEG_INFINITY; queries];
-            let mut sums = vec![0.0; queries];
+            // A sink is like a first key whose value is zero.
+            let sink = self.sinks.map(|sinks| sinks[head]);
+            let mut most = vec![sink.unwrap_or(f32::NEG_INFINITY); queries];
+            let mut sums = vec![if sink.is_some() { 1.0 } else { 0.0 }; queries];
             let begin = self.seen(first).start / KEYS * KEYS;
             let end = self.seen(first + queries - 1).end.min(self.keys);
             for from in (begin..end).step_by(KEYS) {
                 let keys = KEYS.min(end - from);
                 let scores = &mut scores[..queries * keys];
-                let q = MatRef::from_row_major_slice(&q[first * h..][..queries * h], queries, h);
-                let k = MatRef::from_row_major_slice(&k[from * h..][..keys * h], keys, h);
+                let (of_queries, of_keys) = (&q[first * h..][..queries * h], &k[from * h..][..keys * h]);
+                let q = MatRef::from_row_major_slice(of_queries, queries, h);
+                let k = MatRef::from_row_major_slice(of_keys, keys, h);
                 let products = MatMut::from_row_major_slice_mut(&mut *scores, queries, keys);
                 matmul(products, Accum::Replace, q, k.transpose(), self.scale, Par::Seq);
+                if let Some(positions) = &positions {
+                    positions.add(scores, [of_queries, of_keys], [first, from], self.scale);
+                }
                 for (index, row) in scores.chunks_exact_mut(keys).enumerate() {
                     self.score(row, head, first + index, from);
                     let highest = f32::max(most[index], greatest(row));
@@ -211,13 +227,22 @@ mod tests {
                                     false => distance.abs() > window as i64 / 2,
                                 });
                             let other = row(k, first + key, key_heads, key_head);
-                            let product: f64 = one.iter().zip(other).map(|(a, b)| a * b).sum();
+                            let product: f64 = one.iter().zip(&other).map(|(a, b)| a * b).sum();
                             let mut score = product * f64::from(attention.scale);
+                            if let Bias::Disentangled(Positions { row_of, rows }) = attention.bias {
+                                let row = row_of[(distance + t as i64 - 1) as usize] as usize;
+                                let of = |x: &[f64], from: usize| -> f64 {
+                                    let row = &rows[row * 2 * heads * h..][from + head * h..][..h];
+                                    x.iter().zip(row).map(|(x, row)| x * f64::from(*row)).sum()
+                                };
+                                let both = of(&one, 0) + of(&other, heads * h);
+                                score += both * f64::from(attention.scale);
+                            }
                             if let Some(cap) = attention.cap {
                                 score = f64::from(cap) * (score / f64::from(cap)).tanh();
                             }
                             score += match attention.bias {
-                                Bias::None => 0.0,
+                                Bias::None | Bias::Disentangled(_) => 0.0,
                                 Bias::Alibi(slopes) => f64::from(slopes[head]) * distance as f64,
                                 Bias::Keys(rows) => f64::from(rows[head * keys + key]),
                                 Bias::Pairs(rows) => f64::from(rows[(head * t + query) * keys + key]),
@@ -228,7 +253,8 @@ mod tests {
                             if hidden { 0.0 } else { score.exp() }
                         })
                         .collect();
-                    let sum: f64 = weights.iter().sum();
+                    let sink = attention.sinks.map_or(0.0, |sinks| f64::from(sinks[head]).exp());
+                    let sum = weights.iter().sum::<f64>() + sink;
                     for (key, weight) in weights.iter().enumerate() {
                         for (at, value) in row(v, first + key, key_heads, key_head).into_iter().enumerate() {
                             y[((sequence * t + query) * heads + head) * h + at] += weight / sum * value;
@@ -248,7 +274,12 @@ mod tests {
         let slopes = [0.5, 0.25, 0.125, 0.0625];
         let relative = normal(4 * (2 * 150 - 1));
         let pairs = normal(4 * 130 * 130);
-        for (length, [keys, sharing], causal, window, cap, bias, key_heads) in [
+        let sinks = normal(4);
+        // Seven rows for 259 distances.
+        let row_of: Vec<u32> = (0..259).map(|distance| 6 - distance / 40).collect();
+        let rows = normal(7 * 2 * 20);
+        let positions = Positions { row_of: &row_of, rows: &rows };
+        for (place, (length, [keys, sharing], causal, window, cap, bias, key_heads)) in [
             (1, [1, 1], true, None, None, Bias::None, 4),
             (63, [63, 1], true, None, Some(2.0), Bias::None, 1),
             (130, [130, 1], true, Some(65), None, Bias::Alibi(&slopes), 2),
@@ -257,10 +288,14 @@ mod tests {
             (150, [150, 1], false, None, None, Bias::Relative(&relative), 4),
             (150, [150, 1], true, Some(70), None, Bias::Keys(&relative), 2),
             (130, [130, 1], false, None, None, Bias::Pairs(&pairs), 4),
+            (130, [130, 1], false, None, None, Bias::Disentangled(positions), 4),
             // Like a decoder: more keys than queries, and fewer. Each sequence has its own keys, or two share them.
             (70, [130, 1], false, None, None, Bias::None, 4),
             (130, [3, 2], false, None, None, Bias::Keys(&relative), 2),
-        ] {
+        ]
+        .into_iter()
+        .enumerate()
+        {
             let attention = Attention {
                 heads: 4,
                 key_heads,
@@ -273,6 +308,7 @@ mod tests {
                 scale: 0.7,
                 cap,
                 bias,
+                sinks: (place % 2 == 1).then_some(&sinks),
             };
             let of_keys = 2 / sharing * keys * key_heads * 5;
             let (q, k, v) = (normal(2 * length * 20), normal(of_keys), normal(of_keys));

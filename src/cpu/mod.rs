@@ -8,6 +8,7 @@ pub mod activation;
 pub mod attention;
 pub mod convolution;
 pub mod delta_rule;
+pub mod disentangled;
 pub mod divergence;
 mod elementary;
 pub mod embedding;

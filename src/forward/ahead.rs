@@ -28,10 +28,13 @@ impl Piece {
     }
 }
 
-/// The bytes of these values of a tensor. A strided tensor is read whole.
+/// The bytes of these values of a tensor. Of a strided tensor only whole slices of the outermost dimension are read alone.
 fn range(tensor: &Tensor, values: Option<Range<u64>>) -> Range<u64> {
-    let values = values.filter(|_| tensor.strides.is_none());
-    values.and_then(|values| tensor.bytes_of(&values)).unwrap_or_else(|| tensor.range.clone())
+    let of = |values: Range<u64>| match tensor.strides {
+        Some(_) => tensor.outermost(&values).map(|part| part.range),
+        None => tensor.bytes_of(&values),
+    };
+    values.and_then(of).unwrap_or_else(|| tensor.range.clone())
 }
 
 /// The pieces of a range of a tensor's bytes. Each begins and ends between two blocks.

@@ -1,8 +1,9 @@
 //! Attention: projections, norms of queries and keys, positions, and back to the stream.
 
+use super::disentangled::PositionRows;
 use super::kernels::{Columns, Heads, Kernels};
 use super::observer::Observer;
-use super::{ForwardError, Pass};
+use super::{ForwardError, Pass, Unwatched};
 use crate::cpu::attention::{Attention as Kernel, Bias};
 use crate::cpu::rotary::RotaryTable;
 use crate::model::architecture::{Attention, HeadNorm, Norm, Position, Projections};
@@ -31,11 +32,23 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
     ) -> Result<K::Values, ForwardError> {
         let Attention { heads, key_heads, head_width, window, scale, cap, .. } = *attention;
         let Encoded { hidden, length: keys, sharing } = *encoded;
-        let [q, k, v] = self.projections(attention, [x, hidden]).await?;
+        let [q, k, v] = self.projections(attention, [x, hidden], &mut Unwatched).await?;
         let length = self.sequences.length;
-        let (causal, bias) = (false, Bias::None);
-        let kernel =
-            Kernel { heads, key_heads, head_width, length, keys, sharing, causal, window, scale, cap, bias };
+        let (causal, bias, sinks) = (false, Bias::None, None);
+        let kernel = Kernel {
+            heads,
+            key_heads,
+            head_width,
+            length,
+            keys,
+            sharing,
+            causal,
+            window,
+            scale,
+            cap,
+            bias,
+            sinks,
+        };
         let mixed = self.kernels.attend(&kernel, &q, &k, &v);
         self.linear(&attention.output, &mixed).await
     }
@@ -49,7 +62,15 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
     ) -> Result<K::Values, ForwardError> {
         let Attention { heads, key_heads, head_width, .. } = *attention;
         let length = self.sequences.length;
-        let [mut q, mut k, mut v] = self.projections(attention, [x, x]).await?;
+        let mut of_positions = PositionRows::default();
+        let [mut q, mut k, mut v] = match &attention.position {
+            Position::Disentangled(positions) => {
+                let (projected, rows) = self.with_positions(attention, positions, x, watch).await?;
+                of_positions = rows;
+                projected
+            }
+            _ => self.projections(attention, [x, x], watch).await?,
+        };
         let mut gate = None;
         if attention.gated {
             let [queries, gates] = self.split(&q, [head_width; 2]);
@@ -64,7 +85,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         }
         if let Some(clip) = attention.clip {
             for values in [&mut q, &mut k, &mut v] {
-                self.kernels.clamp(values, clip);
+                self.kernels.clamp(values, [-clip, clip]);
             }
         }
         q = self.head_norm(attention.query_norm.as_ref(), q, watch).await?;
@@ -88,6 +109,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
                 self.turn(attention, [&mut q, &mut k], &turns, rotary.pairing);
                 Bias::None
             }
+            Position::Disentangled(_) => Bias::Disentangled(of_positions.view()),
             Position::Alibi(slopes) => Bias::Alibi(slopes),
             Position::CoarseAlibi(slopes) => {
                 let coarse = |value: f32| bf16::from_f32(value).to_f32();
@@ -116,6 +138,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
                 Bias::Pairs(&by_pair)
             }
         };
+        let sinks = self.weights.optional(attention.sinks).await?;
         let kernel = Kernel {
             heads,
             key_heads,
@@ -128,8 +151,13 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
             scale: attention.scale,
             cap: attention.cap,
             bias,
+            sinks: sinks.as_deref(),
         };
         let mut mixed = self.kernels.attend(&kernel, &q, &k, &v);
+        if let Projections::Latent(latent) = &attention.projections {
+            let columns = Columns { from: 0, width: latent.value_width, of: head_width };
+            mixed = self.kernels.columns(&mixed, columns);
+        }
         if let Some(mut gate) = gate {
             self.kernels.gate(Activation::Sigmoid, &mut gate, &mixed);
             mixed = gate;
@@ -192,10 +220,11 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
 
     /// Computes queries from x (n × heads·h, or twice that with gates), and keys and values from the tokens attended to (rows of those × key_heads·h). A fused
     /// matrix computes all three from x.
-    async fn projections(
+    pub(super) async fn projections(
         &self,
         attention: &Attention,
         [x, attended]: [&K::Values; 2],
+        watch: &mut dyn Observer,
     ) -> Result<[K::Values; 3], ForwardError> {
         let Attention { heads, key_heads, head_width, .. } = *attention;
         Ok(match &attention.projections {
@@ -215,6 +244,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
                 let queries = heads / key_heads * head_width;
                 self.split(&self.linear(all, x).await?, [queries, head_width, head_width])
             }
+            Projections::Latent(latent) => self.latent(latent, attention, x, watch).await?,
         })
     }
 

@@ -63,7 +63,8 @@ mod tests {
             (Layout::OutputInput, [1.0, 2.0, 3.0, 10.0, 20.0, 30.0]),
             (Layout::InputOutput, [1.0, 10.0, 2.0, 20.0, 3.0, 30.0]),
         ] {
-            let linear = Linear { weight: 0, first: 0, bias: None, inputs: 3, outputs: 2, layout };
+            let linear =
+                Linear { weight: 0, first: 0, bias: None, first_bias: 0, inputs: 3, outputs: 2, layout };
             for piece in 1..=6 {
                 let mut values = [0.5; 6];
                 for (at, part) in values.chunks_mut(piece).enumerate() {

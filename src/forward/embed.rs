@@ -9,7 +9,8 @@ use crate::cpu::embedding::gather;
 use crate::cpu::patches::Canvas;
 use crate::cpu::positions::sines;
 use crate::cpu::resize::resized;
-use crate::model::architecture::{Embedding, ImagePositions, PatchEmbedding, TokenEmbedding};
+use crate::model::architecture::{Embedding, ImagePositions, Linear, PatchEmbedding, TokenEmbedding};
+use crate::model::operation::ProjectionPlace;
 use crate::source::ByteSource;
 
 impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
@@ -45,10 +46,10 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
             Some((projector, encoded)) => self.with_images(projector, encoded, ids, rows),
             None => self.kernels.put(rows),
         };
-        let [first, last] = match (&embedding.projection, embedding.projection_first) {
-            (Some(projection), true) => [Some(projection), None],
-            (projection, _) => [None, projection.as_ref()],
+        let at = |place: ProjectionPlace| -> Option<&Linear> {
+            embedding.projection.as_ref().filter(|_| embedding.projection_place == place)
         };
+        let first = at(ProjectionPlace::First);
         if let Some(projection) = first {
             x = self.linear(projection, &x).await?;
         }
@@ -71,10 +72,13 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
             let rows = self.rows(segments, &vec![0; ids.len()], width, 1.0).await?;
             self.kernels.add(&mut x, &self.kernels.put(rows), 1.0);
         }
+        if let Some(projection) = at(ProjectionPlace::BeforeNorm) {
+            x = self.linear(projection, &x).await?;
+        }
         if let Some(norm) = &embedding.norm {
             x = self.norm(norm, &x, watch).await?;
         }
-        match last {
+        match at(ProjectionPlace::Last) {
             Some(projection) => self.linear(projection, &x).await,
             None => Ok(x),
         }

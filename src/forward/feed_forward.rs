@@ -1,11 +1,11 @@
 //! The part of a block that acts on each token alone.
 
-use super::kernels::{Columns, Kernels};
+use super::kernels::Kernels;
 use super::observer::Observer;
 use super::weights::Loaded;
 use super::{ForwardError, Pass};
-use crate::cpu::experts::route;
-use crate::model::architecture::{FeedForward, Gated, GatedInputs, Linear, Norm, SharedExpert};
+use crate::cpu::experts::Router;
+use crate::model::architecture::{FeedForward, Gated, GatedInputs, Linear, Norm, Routing, SharedExpert};
 use crate::model::operation::Activation;
 use crate::source::ByteSource;
 use std::rc::Rc;
@@ -33,7 +33,10 @@ impl<'a> Dense<'a> {
         match self {
             Self::Plain { up, .. } => std::slice::from_ref(up),
             Self::Gated(Gated { inputs: GatedInputs::Separate(both), .. }) => both,
-            Self::Gated(Gated { inputs: GatedInputs::Concatenated(both), .. }) => std::slice::from_ref(both),
+            Self::Gated(Gated {
+                inputs: GatedInputs::Concatenated(both) | GatedInputs::Interleaved(both),
+                ..
+            }) => std::slice::from_ref(both),
         }
     }
 
@@ -71,34 +74,64 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
                 self.dense(Dense::Plain { up, down, activation: *activation }, x, n, watch).await?
             }
             FeedForward::Gated(gated) => self.dense(Dense::Gated(gated), x, n, watch).await?,
-            FeedForward::Experts { router, experts, chosen, gate, normalised, shared } => {
-                let scores = self.linear(router, x).await?;
-                let scores = self.kernels.get(&scores).await?;
-                let mut of_expert: Vec<Vec<(u32, f32)>> = vec![Vec::new(); experts.len()];
-                for (token, scores) in (0..).zip(scores.chunks_exact(experts.len())) {
-                    for (expert, weight) in route(scores, *gate, *chosen, *normalised) {
-                        of_expert[expert].push((token, weight));
-                    }
-                }
+            FeedForward::Experts { router, experts, routing, shared } => {
+                let of_expert = self.routed(router, routing, experts.len(), x).await?;
                 let mut y = self.kernels.zeros(n * d);
-                for (expert, tokens) in experts.iter().zip(of_expert).filter(|(_, tokens)| !tokens.is_empty())
+                for (expert, mut tokens) in
+                    experts.iter().zip(of_expert).filter(|(_, tokens)| !tokens.is_empty())
                 {
                     let rows: Vec<u32> = tokens.iter().map(|(token, _)| *token).collect();
-                    let input = self.kernels.rows(x, d, &rows);
+                    let mut input = self.kernels.rows(x, d, &rows);
+                    if routing.of_inputs {
+                        let mut multiplied = self.kernels.zeros(rows.len() * d);
+                        let weights = (0..).zip(tokens.iter_mut());
+                        let to: Vec<(u32, f32)> =
+                            weights.map(|(row, (_, weight))| (row, std::mem::replace(weight, 1.0))).collect();
+                        self.kernels.add_rows(&mut multiplied, d, &to, &input);
+                        input = multiplied;
+                    }
                     let output = self.dense(Dense::Gated(expert), &input, rows.len(), watch).await?;
                     self.kernels.add_rows(&mut y, d, &tokens, &output);
                 }
                 if let Some(SharedExpert { gate, expert }) = shared {
-                    let mut weights = self.linear(gate, x).await?;
-                    self.kernels.activate(Activation::Sigmoid, &mut weights);
-                    let weights = self.kernels.get(&weights).await?;
                     let output = self.dense(Dense::Gated(expert), x, n, watch).await?;
-                    let tokens: Vec<(u32, f32)> = (0..).zip(weights).collect();
-                    self.kernels.add_rows(&mut y, d, &tokens, &output);
+                    match gate {
+                        None => self.kernels.add(&mut y, &output, 1.0),
+                        Some(gate) => {
+                            let mut weights = self.linear(gate, x).await?;
+                            self.kernels.activate(Activation::Sigmoid, &mut weights);
+                            let weights = self.kernels.get(&weights).await?;
+                            let tokens: Vec<(u32, f32)> = (0..).zip(weights).collect();
+                            self.kernels.add_rows(&mut y, d, &tokens, &output);
+                        }
+                    }
                 }
                 y
             }
         })
+    }
+
+    /// Returns the tokens of each expert, with their weights.
+    async fn routed(
+        &self,
+        router: &Linear,
+        routing: &Routing,
+        experts: usize,
+        x: &K::Values,
+    ) -> Result<Vec<Vec<(u32, f32)>>, ForwardError> {
+        let scores = self.linear(router, x).await?;
+        let scores = self.kernels.get(&scores).await?;
+        let correction = self.weights.optional(routing.correction).await?;
+        let Routing { chosen, gate, groups, normalised, multiplier, .. } = *routing;
+        let router =
+            Router { chosen, gate, correction: correction.as_deref(), groups, normalised, multiplier };
+        let mut of_expert: Vec<Vec<(u32, f32)>> = vec![Vec::new(); experts];
+        for (token, scores) in (0..).zip(scores.chunks_exact(experts)) {
+            for (expert, weight) in router.route(scores) {
+                of_expert[expert].push((token, weight));
+            }
+        }
+        Ok(of_expert)
     }
 
     /// Computes `tokens` × d from `tokens` × d.
@@ -140,18 +173,24 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
                 self.kernels.activate(activation, &mut hidden);
                 hidden
             }
-            Dense::Gated(Gated { inputs: GatedInputs::Separate([gate, up]), activation, .. }) => {
-                let mut hidden = self.through(gate, held, x).await?;
-                self.kernels.gate(*activation, &mut hidden, &self.through(up, held, x).await?);
-                hidden
-            }
-            Dense::Gated(Gated { inputs: GatedInputs::Concatenated(both), activation, .. }) => {
-                let of = both.outputs;
-                let both = self.through(both, held, x).await?;
-                let half = |from| self.kernels.columns(&both, Columns { from, width: of / 2, of });
-                let mut hidden = half(0);
-                self.kernels.gate(*activation, &mut hidden, &half(of / 2));
-                hidden
+            Dense::Gated(gated) => {
+                let [mut gate, mut up] = match &gated.inputs {
+                    GatedInputs::Separate([gate, up]) => {
+                        [self.through(gate, held, x).await?, self.through(up, held, x).await?]
+                    }
+                    GatedInputs::Concatenated(both) => {
+                        self.split(&self.through(both, held, x).await?, [both.outputs / 2; 2])
+                    }
+                    GatedInputs::Interleaved(both) => self.split(&self.through(both, held, x).await?, [1; 2]),
+                };
+                if let Some(limit) = gated.limit {
+                    self.kernels.clamp(&mut gate, [f32::MIN, limit]);
+                    self.kernels.clamp(&mut up, [-limit, limit]);
+                    let one = self.kernels.put(vec![1.0]);
+                    up = self.kernels.scale_and_shift(&up, None, Some(&one), 1);
+                }
+                self.kernels.gate(gated.activation, &mut gate, &up);
+                gate
             }
         };
         if let Some(norm) = part.inner_norm() {

@@ -84,8 +84,8 @@ pub trait Kernels {
     fn add_rows(&self, y: &mut Self::Values, width: usize, to: &[(u32, f32)], part: &Self::Values);
     /// y += multiplier · part.
     fn add(&self, y: &mut Self::Values, part: &Self::Values, multiplier: f32);
-    /// Clamps values to ± `bound`.
-    fn clamp(&self, x: &mut Self::Values, bound: f32);
+    /// Clamps values between the lower and the upper bound.
+    fn clamp(&self, x: &mut Self::Values, bounds: [f32; 2]);
 
     /// See [`linear::linear`].
     fn linear(
@@ -201,8 +201,8 @@ impl Kernels for Cpu {
         y.iter_mut().zip(part).for_each(|(y, part)| *y += multiplier * part);
     }
 
-    fn clamp(&self, x: &mut Vec<f32>, bound: f32) {
-        x.iter_mut().for_each(|value| *value = value.clamp(-bound, bound));
+    fn clamp(&self, x: &mut Vec<f32>, [low, high]: [f32; 2]) {
+        x.iter_mut().for_each(|value| *value = value.clamp(low, high));
     }
 
     fn linear(

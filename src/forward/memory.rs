@@ -2,9 +2,9 @@
 
 use super::feed_forward::at_once;
 use super::held::f32_bytes;
-use super::{AHEAD, sounds};
+use super::{AHEAD, disentangled, local, sounds};
 use crate::model::architecture::{
-    Architecture, Attention, Block, DeltaRule, Embedding, FeedForward, Linear, Mixer,
+    Architecture, Attention, Block, DeltaRule, Embedding, FeedForward, Linear, Mixer, Position,
 };
 
 /// Bytes of activations, of matrices on the device at the same time (as f32), and of weights read ahead, for this many tokens. The model
@@ -45,12 +45,17 @@ fn of_block(block: &Block, width: usize, tokens: usize, encoded: usize) -> u64 {
     let size = |linear: &Linear| (linear.inputs * linear.outputs) as u64;
     let of_attention = |attention: &Attention, keys: usize| {
         let values = 2 * (tokens * attention.heads + keys * attention.key_heads) * attention.head_width;
-        values as u64 + attention.linear_maps().map(|(linear, _)| size(linear)).max().unwrap_or(0)
+        let of_positions = match &attention.position {
+            Position::Disentangled(positions) => disentangled::values(positions, attention, width, tokens),
+            _ => 0,
+        };
+        let maps = attention.linear_maps().map(|(linear, _)| size(linear));
+        values as u64 + of_positions + maps.max().unwrap_or(0)
     };
     let cross = block.cross.as_ref().map_or(0, |cross| of_attention(&cross.attention, encoded));
     let of_rule = |rule: &DeltaRule| {
         let of_values = rule.heads * rule.value_width;
-        let values = tokens * (2 * rule.projection.outputs + of_values).max(3 * of_values);
+        let values = tokens * (2 * rule.projections.main().outputs + of_values).max(3 * of_values);
         let maps = block.attention.linear_maps().map(|(linear, _)| size(linear));
         values as u64 + maps.max().unwrap_or(0)
     };
@@ -74,5 +79,8 @@ fn of_block(block: &Block, width: usize, tokens: usize, encoded: usize) -> u64 {
             all.map(|expert| of_maps(expert.linear_maps().collect())).max().unwrap_or(0)
         }
     };
-    of_attention.max(of_feed_forward)
+    let convolved =
+        block.convolution.as_ref().map_or([0; 2], |convolution| local::values(convolution, tokens));
+    let [kept, beside] = convolved;
+    kept + of_attention.max(of_feed_forward).max(beside)
 }

@@ -8,13 +8,14 @@
 //!
 //! [`Input`] is what it reads, and `embed` turns that into the stream (`sounds` for features of sounds). `weights` reads tensors, and
 //! `ahead` reads the next ones early. `projector` goes from a tower of images to a decoder. `attention`, `delta_rule` (linear attention) and
-//! `feed_forward` are the parts of a block, and [`head`] computes logits and losses. `parts` runs a pass whose activations do not fit into
-//! memory, a part of its sequences at a time, and `held` keeps the matrices of a block for all of them. `written` says how strongly a block
-//! writes along a direction.
+//! `feed_forward` are the parts of a block, `disentangled` makes DeBERTa's keys and queries of positions, and `local` is a convolution beside
+//! a block. [`head`] computes logits and losses. `parts` runs a pass whose activations do not fit into memory, a part of its sequences at a
+//! time, and `held` keeps the matrices of a block for all of them. `written` says how strongly a block writes along a direction.
 
 mod ahead;
 mod attention;
 mod delta_rule;
+mod disentangled;
 mod edit;
 mod embed;
 mod feed_forward;
@@ -22,6 +23,8 @@ pub mod head;
 mod held;
 mod input;
 pub mod kernels;
+mod latent;
+mod local;
 mod memory;
 mod observer;
 mod parts;
@@ -87,7 +90,7 @@ pub enum ForwardError {
     },
     /// A sequence that is longer than the model's positions.
     #[error(
-        "sequences of {length} tokens are longer than the {longest} that the model has positions for: shorten them"
+        "sequences of {length} tokens are longer than the {longest} that a run of this model supports: shorten them"
     )]
     TooLong {
         /// Length of the sequence.
@@ -707,7 +710,15 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         encoded: Option<&Encoded<'_, K::Values>>,
         watch: &mut dyn Observer,
     ) -> Result<(K::Values, Option<Vec<f32>>), ForwardError> {
-        let (stream, between) = self.both_parts(block, stream, encoded, watch).await?;
+        let convolved = match &block.convolution {
+            Some(convolution) => Some((convolution, self.convolved_tokens(convolution, &stream).await?)),
+            None => None,
+        };
+        let (mut stream, between) = self.both_parts(block, stream, encoded, watch).await?;
+        if let Some((convolution, convolved)) = convolved {
+            self.kernels.add(&mut stream, &convolved, 1.0);
+            stream = self.norm(&convolution.norm, &stream, watch).await?;
+        }
         Ok(match self.weights.optional(block.scale).await? {
             Some(scale) => (self.scaled_and_shifted(&stream, [Some(scale), None]), between),
             None => (stream, between),

@@ -16,7 +16,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 /// f32 values of the widest rows that are in memory at once.
-const AT_ONCE: usize = 1 << 23;
+pub(super) const AT_ONCE: usize = 1 << 23;
 
 /// f32 values for each token in the widest layer of the convolutions.
 fn of_a_token(embedding: &SoundEmbedding) -> usize {

@@ -113,7 +113,10 @@ impl<'a, S: ByteSource> Weights<'a, S> {
 
     /// Returns the bias of a map (m values), edits included.
     pub(super) async fn bias(&self, linear: &Linear) -> Result<Option<Vec<f32>>, ForwardError> {
-        let mut bias = self.optional(linear.bias).await?;
+        let mut bias = match linear.bias {
+            Some(tensor) => Some(self.part(tensor, linear.bias_values()).await?),
+            None => None,
+        };
         for edit in self.edits.iter().filter(|edit| edit.weight == linear.weight) {
             let Some(added) = &edit.bias else { continue };
             let bias = bias.get_or_insert_with(|| vec![0.0; linear.outputs]);
@@ -225,7 +228,8 @@ impl<'a, S: ByteSource> Weights<'a, S> {
         Ok(values)
     }
 
-    /// Reads values `elements` of a tensor, whole blocks, a piece at a time. A strided tensor is read whole, to put it in order.
+    /// Reads values `elements` of a tensor, whole blocks, a piece at a time. Of a strided tensor, it reads whole slices of the outermost
+    /// dimension at once, or else the whole tensor, to put them in order.
     async fn pieces(
         &self,
         tensor: usize,
@@ -235,14 +239,19 @@ impl<'a, S: ByteSource> Weights<'a, S> {
         let tensor = self.at(tensor);
         let range = tensor.bytes_of(&elements).ok_or_else(|| undecoded(tensor))?;
         if tensor.strides.is_some() {
-            let mut bytes = Vec::with_capacity(tensor.bytes() as usize);
-            for piece in pieces(tensor, tensor.range.clone()) {
+            let part = tensor.outermost(&elements);
+            let alone = part.as_ref().unwrap_or(tensor);
+            let mut bytes = Vec::with_capacity(alone.bytes() as usize);
+            for piece in pieces(alone, alone.range.clone()) {
                 let read = self.piece(piece).await;
                 bytes.extend(
                     read.map_err(|error| ForwardError::Source { tensor: tensor.name.clone(), error })?,
                 );
             }
-            let bytes = tensor.in_order(bytes);
+            let bytes = alone.in_order(bytes);
+            if part.is_some() {
+                return each(&bytes);
+            }
             let at = |byte: u64| (byte - tensor.range.start) as usize;
             return each(&bytes[at(range.start)..at(range.end)]);
         }

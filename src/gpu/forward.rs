@@ -44,7 +44,7 @@ enum Shader {
     Normalise { centred: bool },
     ScaleAndShift,
     Rotary { interleaved: bool },
-    Attend { bias: u32 },
+    Attend { bias: u32, sinks: bool },
     Convolve,
     Decay,
     DeltaRule,
@@ -116,7 +116,7 @@ impl Shader {
             Self::Linear { kind, turned, .. } => vec![("TYPE", f64::from(kind)), ("TURNED", truth(turned))],
             Self::Normalise { centred } => vec![("CENTRED", truth(centred))],
             Self::Rotary { interleaved } => vec![("INTERLEAVED", truth(interleaved))],
-            Self::Attend { bias } => vec![("BIAS", f64::from(bias))],
+            Self::Attend { bias, sinks } => vec![("BIAS", f64::from(bias)), ("SINKS", truth(sinks))],
             Self::Activate { kind, gated } => vec![("KIND", f64::from(kind)), ("GATED", truth(gated))],
             _ => Vec::new(),
         }
@@ -460,8 +460,8 @@ impl Kernels for GpuKernels {
         self.on_values(Shader::Add, y.count, &[y.count as u32, multiplier.to_bits()], &[&part.held, &y.held]);
     }
 
-    fn clamp(&self, x: &mut Values, bound: f32) {
-        let shape = [x.count as u32, 1f32.to_bits(), bound.to_bits(), 0];
+    fn clamp(&self, x: &mut Values, [low, high]: [f32; 2]) {
+        let shape = [x.count as u32, 1f32.to_bits(), low.to_bits(), high.to_bits(), 0];
         self.on_values(Shader::Bound, x.count, &shape, &[&x.held]);
     }
 
@@ -518,7 +518,7 @@ impl Kernels for GpuKernels {
 
     fn attend(&self, attention: &Attention<'_>, q: &Values, k: &Values, v: &Values) -> Values {
         let Attention { heads, key_heads, head_width, length, keys, sharing, .. } = *attention;
-        let Attention { causal, window, scale, cap, bias, .. } = *attention;
+        let Attention { causal, window, scale, cap, bias, sinks, .. } = *attention;
         let y = self.empty(q.count);
         let (kind, bias) = match bias {
             Bias::None => (0, None),
@@ -526,6 +526,7 @@ impl Kernels for GpuKernels {
             Bias::Relative(rows) => (2, Some(self.floats(rows))),
             Bias::Keys(rows) => (3, Some(self.floats(rows))),
             Bias::Pairs(rows) => (4, Some(self.floats(rows))),
+            Bias::Disentangled(positions) => (5, Some(self.floats(&positions.packed()))),
         };
         let shape = [
             heads as u32,
@@ -539,10 +540,12 @@ impl Kernels for GpuKernels {
             scale.to_bits(),
             cap.unwrap_or(0.0).to_bits(),
         ];
-        let bias = bias.as_ref().unwrap_or(&self.nothing);
+        let shader = Shader::Attend { bias: kind, sinks: sinks.is_some() };
+        let sinks = sinks.map(|sinks| self.floats(sinks));
+        let [bias, sinks] = [&bias, &sinks].map(|values| values.as_ref().unwrap_or(&self.nothing));
         let sequences = q.count / (length * heads * head_width);
         let groups = [length.div_ceil(QUERIES) * head_width.div_ceil(CHANNELS), heads, sequences];
-        self.run(Shader::Attend { bias: kind }, &shape, &[&q.held, &k.held, &v.held, bias, &y.held], groups);
+        self.run(shader, &shape, &[&q.held, &k.held, &v.held, bias, &y.held, sinks], groups);
         y
     }
 
@@ -594,7 +597,7 @@ impl Kernels for GpuKernels {
     }
 
     fn logits(&self, x: &mut Values, multiplier: f32, cap: Option<f32>) {
-        let shape = [x.count as u32, multiplier.to_bits(), 0, cap.unwrap_or(0.0).to_bits()];
+        let shape = [x.count as u32, multiplier.to_bits(), 0, 0, cap.unwrap_or(0.0).to_bits()];
         self.on_values(Shader::Bound, x.count, &shape, &[&x.held]);
     }
 
@@ -613,6 +616,7 @@ impl Kernels for GpuKernels {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cpu::disentangled::Positions;
     use crate::forward::kernels::Cpu;
     use half::{bf16, f16};
     use pollster::block_on;
@@ -728,7 +732,7 @@ mod tests {
                 all.push(kernels.get(&gate).await.unwrap());
             }
             let mut x = kernels.put(scaled(2.0, 9));
-            kernels.clamp(&mut x, 1.5);
+            kernels.clamp(&mut x, [-1.5, 1.0]);
             kernels.add(&mut x, &kernels.put(scaled(1.0, 10)), -0.5);
             kernels.logits(&mut x, 3.0, Some(2.0));
             let columns = kernels.columns(&x, Columns { from: 3, width: 5, of: 8 });
@@ -773,7 +777,11 @@ mod tests {
         let slopes = [0.5, 0.25, 0.125, 0.0625];
         let relative = normal(4 * (2 * 50 - 1), 14);
         let pairs = normal(4 * 50 * 50, 15);
-        for (length, [keys, sharing], causal, window, cap, bias, key_heads, head_width) in [
+        let sinks = normal(4, 17);
+        let row_of: Vec<u32> = (0..99).map(|distance| 6 - distance / 16).collect();
+        let [wide, narrow] = [36, 7].map(|width| normal(7 * 2 * 4 * width, 16));
+        let [wide, narrow] = [&wide, &narrow].map(|rows| Positions { row_of: &row_of, rows });
+        for (place, (length, [keys, sharing], causal, window, cap, bias, key_heads, head_width)) in [
             (1, [1, 1], true, None, None, Bias::None, 4, 5),
             (33, [33, 1], true, None, Some(2.0), Bias::None, 1, 64),
             (50, [50, 1], true, Some(20), None, Bias::Alibi(&slopes), 2, 7),
@@ -784,9 +792,14 @@ mod tests {
             (40, [40, 1], true, None, None, Bias::None, 1, 300),
             (50, [50, 1], true, None, None, Bias::Keys(&relative), 2, 7),
             (50, [50, 1], false, None, None, Bias::Pairs(&pairs), 4, 8),
+            (50, [50, 1], false, None, None, Bias::Disentangled(wide), 4, 36),
+            (50, [50, 1], false, None, None, Bias::Disentangled(narrow), 4, 7),
             (37, [70, 1], false, None, None, Bias::None, 4, 64),
             (70, [3, 2], false, None, None, Bias::Keys(&relative), 2, 7),
-        ] {
+        ]
+        .into_iter()
+        .enumerate()
+        {
             // Products of wide heads are large, and a softmax of large scores amplifies rounding.
             let (heads, scale) = (4, 1.0 / (head_width as f32).sqrt());
             let kernel = Attention {
@@ -801,6 +814,7 @@ mod tests {
                 scale,
                 cap,
                 bias,
+                sinks: (place % 2 == 1).then_some(&sinks),
             };
             for pairing in [Pairing::Halves, Pairing::Interleaved] {
                 alike(&gpu, &format!("{kernel:?}"), AttentionRun(kernel, pairing));

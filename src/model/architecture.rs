@@ -6,6 +6,7 @@ use crate::model::operation::Centring;
 use crate::model::operation::Gate;
 use crate::model::operation::Layout;
 use crate::model::operation::Pairing;
+use crate::model::operation::ProjectionPlace;
 use crate::model::operation::Reads;
 use crate::model::operation::Resizing;
 use std::borrow::Cow;
@@ -23,7 +24,8 @@ pub struct Architecture {
     pub width: usize,
     /// Rows of the token embedding. 0 if the model reads no tokens.
     pub vocabulary: usize,
-    /// Length of the longest sequence that has positions. `None` if there is no limit.
+    /// Length of the longest sequence: the model has no more positions, or its code treats longer ones in another way than a run. `None` if
+    /// there is no limit.
     pub longest: Option<usize>,
     /// Whether a token sees no later tokens.
     pub causal: bool,
@@ -54,6 +56,8 @@ pub struct Linear {
     pub first: u64,
     /// Tensor of the bias.
     pub bias: Option<usize>,
+    /// Values of that tensor before those of the bias. 0, unless it holds several biases, as for experts.
+    pub first_bias: u64,
     /// k.
     pub inputs: usize,
     /// m.
@@ -243,8 +247,8 @@ pub struct TokenEmbedding {
     pub norm: Option<Norm>,
     /// Map to the width of the stream.
     pub projection: Option<Linear>,
-    /// Whether the projection comes before the positions, which then have the width of the stream. Otherwise it comes after the norm.
-    pub projection_first: bool,
+    /// Where that map comes.
+    pub projection_place: ProjectionPlace,
     /// What takes the place of the rows of image tokens, behind a tower of images.
     pub projector: Option<Projector>,
 }
@@ -293,8 +297,23 @@ pub struct Block {
     pub around_feed_forward: Branch,
     /// Tensor of one number that multiplies the stream after the block.
     pub scale: Option<usize>,
+    /// Convolution over the tokens of a sequence. Its output is added to the stream after the block.
+    pub convolution: Option<LocalConvolution>,
     /// Whether both parts read the stream as it was before the block. Never true in a block with cross-attention.
     pub parallel: bool,
+}
+
+/// A convolution over the tokens of a sequence: stream ← norm(stream + act(conv(x))). x is the stream before the block.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LocalConvolution {
+    /// Map from the tokens that it reads at once (channels, and in each its tokens) to one token.
+    pub map: Linear,
+    /// Which tokens it reads. There are as many places as tokens.
+    pub reach: Reach,
+    /// Activation after the map.
+    pub activation: Activation,
+    /// Norm of the sum.
+    pub norm: Norm,
 }
 
 /// Attention of a decoder's tokens to those of the encoder.
@@ -344,28 +363,64 @@ pub struct DeltaRule {
     pub key_width: usize,
     /// Width of a value.
     pub value_width: usize,
-    /// Map to all queries, then all keys, then all values.
-    pub projection: Linear,
+    /// Maps to queries, keys and values, to the gates of the output, and to β and α.
+    pub projections: DeltaProjections,
     /// Tensor of the convolution over these channels: channels × 1 × kernel.
     pub convolution: usize,
     /// Tokens that the convolution reads at once.
     pub kernel: usize,
     /// Activation after the convolution.
     pub activation: Activation,
-    /// Map to a number for each value head. Its sigmoid is β.
-    pub strength: Linear,
-    /// Map to a number a for each value head. α is e^(−rate · softplus(a + bias)).
-    pub decay: Linear,
     /// Tensor of the logarithm of each head's rate.
     pub rates: usize,
     /// Tensor of each head's bias.
     pub biases: usize,
     /// Norm of the output of each head.
     pub norm: Norm,
-    /// Map to the gates of the output.
-    pub gate: Linear,
     /// Map back to the stream.
     pub output: Linear,
+}
+
+/// Maps of linear attention. Those to β and to a number a give a number for each value head. β is the sigmoid of the first, and α is
+/// e^(−rate · softplus(a + bias)).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum DeltaProjections {
+    /// A map for each purpose (Qwen3.5).
+    Separate {
+        /// Map to all queries, then all keys, then all values.
+        all: Linear,
+        /// Map to the gates of the output.
+        gate: Linear,
+        /// Map to the numbers whose sigmoids are β.
+        strength: Linear,
+        /// Map to the numbers a.
+        decay: Linear,
+    },
+    /// Two maps, each with the outputs of a key head and of its value heads in turn (Qwen3-Next).
+    Grouped {
+        /// Map to the query, the key, the values and the gates.
+        all: Linear,
+        /// Map to the numbers whose sigmoids are β, then the numbers a.
+        both: Linear,
+    },
+}
+
+impl DeltaProjections {
+    /// The map to queries, keys and values.
+    pub fn main(&self) -> &Linear {
+        match self {
+            Self::Separate { all, .. } | Self::Grouped { all, .. } => all,
+        }
+    }
+
+    /// Returns all maps.
+    pub(crate) fn linear_maps(&self) -> impl Iterator<Item = &Linear> {
+        let maps = match self {
+            Self::Separate { all, gate, strength, decay } => vec![all, decay, strength, gate],
+            Self::Grouped { all, both } => vec![all, both],
+        };
+        maps.into_iter()
+    }
 }
 
 /// Attention.
@@ -401,6 +456,8 @@ pub struct Attention {
     pub scale: f32,
     /// c of c tanh(score/c).
     pub cap: Option<f32>,
+    /// Tensor of a score for each query head, to which no value belongs (the sinks of gpt-oss).
+    pub sinks: Option<usize>,
     /// Bound: queries, keys and values are clamped to ± this.
     pub clip: Option<f32>,
 }
@@ -416,7 +473,7 @@ pub enum HeadNorm {
 }
 
 /// Maps to queries, keys and values.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Projections {
     /// A matrix for each.
     Separate([Linear; 3]),
@@ -426,6 +483,45 @@ pub enum Projections {
     Concatenated(Linear),
     /// One matrix, with the queries, the key and the value of each key head in turn.
     Grouped(Linear),
+    /// By a narrow vector for keys and values.
+    Latent(Box<Latent>),
+}
+
+/// Keys and values from a narrow vector for each token (multi-head latent attention, DeepSeek-V2, 2024). Queries and keys have channels
+/// that do not turn, then `turned` channels that do. The turned channels of the keys are the same for all heads.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Latent {
+    /// Narrow vector of the queries: its map and its norm. `None` if queries come from the stream.
+    pub narrow: Option<(Linear, Norm)>,
+    /// Map to the queries of all heads.
+    pub queries: Linear,
+    /// Map to the narrow vector of keys and values, then the turned channels of the keys.
+    pub compress: Linear,
+    /// Norm of that vector.
+    pub norm: Norm,
+    /// Map from it to the plain channels of the key, then the value, of each head.
+    pub expand: Linear,
+    /// Channels of a query or key that do not turn.
+    pub plain: usize,
+    /// Channels that turn.
+    pub turned: usize,
+    /// Channels of a value.
+    pub value_width: usize,
+    /// How they turn.
+    pub rotary: Rotary,
+}
+
+impl Latent {
+    /// Returns all maps in running order.
+    fn linear_maps(&self) -> impl Iterator<Item = &Linear> {
+        let narrow = self.narrow.iter().map(|(map, _)| map);
+        narrow.chain([&self.queries, &self.compress, &self.expand])
+    }
+
+    /// Returns the norms of the narrow vectors.
+    fn norms(&self) -> impl Iterator<Item = &Norm> {
+        self.narrow.iter().map(|(_, norm)| norm).chain([&self.norm])
+    }
 }
 
 /// How attention encodes positions.
@@ -450,11 +546,40 @@ pub enum Position {
         /// Distances beyond this share a bucket.
         furthest: usize,
     },
+    /// By scores of keys and queries of positions (DeBERTa).
+    Disentangled(Disentangled),
     /// By a learned bias for each head and distance in rows and columns of patches, after one class token (BEiT).
     Window {
         /// Tensor: (2·rows − 1)·(2·columns − 1) + 3 × heads. Its last rows are from the class token, to it, and to itself.
         table: usize,
     },
+}
+
+/// Keys and queries of positions, which are made from a table with a row for each bucket of distances. A score is the product of query and
+/// key, plus that of the query and the key of their distance, plus that of the key and the query of their distance.
+///
+/// He et al., DeBERTa, 2021.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Disentangled {
+    /// Tensor: 2·span × d.
+    pub table: usize,
+    /// Norm of its rows. It is no site: what it reads is the same for every input.
+    pub norm: Option<Norm>,
+    /// Map from its rows to keys, and map to queries. They may be those of the tokens.
+    pub maps: [Option<Linear>; 2],
+    /// Rows for either direction.
+    pub span: usize,
+    /// How distances share rows. `None` means that each has its own.
+    pub buckets: Option<LogBuckets>,
+}
+
+/// Distances up to `exact` have a bucket each. Farther ones share as many by their logarithm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogBuckets {
+    /// At least 1.
+    pub exact: usize,
+    /// The distance of the last bucket, more than `exact`.
+    pub furthest: usize,
 }
 
 /// A rotary code.
@@ -515,6 +640,7 @@ pub enum Stretch {
 
 /// The part of a block that processes each token separately.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "a model has few blocks")]
 pub enum FeedForward {
     /// down(act(up x)).
     Plain {
@@ -533,31 +659,55 @@ pub enum FeedForward {
         router: Linear,
         /// All experts.
         experts: Vec<Gated>,
-        /// How many experts process each token.
-        chosen: usize,
-        /// How scores become weights.
-        gate: Gate,
-        /// Whether the weights of the chosen experts sum to 1.
-        normalised: bool,
+        /// Which of them process a token, and with what weights.
+        routing: Routing,
         /// The expert of all tokens, if there is one.
         shared: Option<SharedExpert>,
     },
 }
 
+/// Which experts process a token, and with what weights ([`crate::cpu::experts`]).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Routing {
+    /// How many experts process each token.
+    pub chosen: usize,
+    /// How scores become weights.
+    pub gate: Gate,
+    /// Tensor of a number for each expert, which is added to its weight while experts are chosen.
+    pub correction: Option<usize>,
+    /// Groups of experts, and of these, how many a token may choose from.
+    pub groups: Option<[usize; 2]>,
+    /// Whether the weights of the chosen experts sum to 1.
+    pub normalised: bool,
+    /// Factor of the weights after that.
+    pub multiplier: f32,
+    /// Whether a weight multiplies the input of its expert instead of the output (Llama 4).
+    pub of_inputs: bool,
+}
+
 /// An expert that processes every token: σ(gate x) · expert(x).
 #[derive(Debug, Clone, PartialEq)]
 pub struct SharedExpert {
-    /// Map to one number.
-    pub gate: Linear,
+    /// Map to one number. `None` means that nothing multiplies the output.
+    pub gate: Option<Linear>,
     /// The expert.
     pub expert: Gated,
 }
 
-/// down(inner_norm(act(gate x) ⊙ up x)).
+impl SharedExpert {
+    /// Returns all maps.
+    pub(crate) fn linear_maps(&self) -> impl Iterator<Item = &Linear> {
+        self.gate.iter().chain(self.expert.linear_maps())
+    }
+}
+
+/// down(inner_norm(act(gate x) ⊙ up x)), or with a limit L, down(act(min(gate x, L)) ⊙ (clamp(up x, ± L) + 1)).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gated {
     /// Maps to gate and up.
     pub inputs: GatedInputs,
+    /// L (gpt-oss).
+    pub limit: Option<f32>,
     /// Norm of the hidden values (EVA-02).
     pub inner_norm: Option<Norm>,
     /// Map back to the stream.
@@ -571,8 +721,10 @@ pub struct Gated {
 pub enum GatedInputs {
     /// A matrix for each.
     Separate([Linear; 2]),
-    /// One matrix, the gate's rows first.
+    /// One matrix, the gate's outputs first.
     Concatenated(Linear),
+    /// One matrix, in which outputs of gate and up alternate.
+    Interleaved(Linear),
 }
 
 /// Computes logits from the last hidden states: cap(multiplier · unembedding(transform(x))).
@@ -678,7 +830,10 @@ impl Embedding {
     /// Returns the norm whose output is the stream at the first block, if there is one.
     pub(crate) fn last_norm(&self) -> Option<&Norm> {
         match self {
-            Self::Tokens(tokens) => tokens.norm.as_ref().filter(|_| tokens.projection.is_none()),
+            Self::Tokens(tokens) => {
+                let is_last = tokens.projection.is_none() || tokens.projection_place != ProjectionPlace::Last;
+                tokens.norm.as_ref().filter(|_| is_last)
+            }
             Self::Patches(patches) => patches.norm.as_ref(),
             Self::Sounds(sounds) => sounds.last_norm.as_ref(),
         }
@@ -962,6 +1117,11 @@ impl Linear {
         self.first..self.first.saturating_add(count)
     }
 
+    /// Returns the values of the bias's tensor that are the bias.
+    pub fn bias_values(&self) -> Range<u64> {
+        self.first_bias..self.first_bias.saturating_add(self.outputs as u64)
+    }
+
     /// Returns the bytes of the matrix in its file.
     pub fn bytes(&self, tensors: &[Tensor]) -> u64 {
         let (tensor, values) = (&tensors[self.weight], self.values());
@@ -971,7 +1131,8 @@ impl Linear {
 
     fn reads(&self) -> impl Iterator<Item = Read> {
         let matrix = Read { tensor: self.weight, values: Some(self.values()) };
-        std::iter::once(matrix).chain(self.bias.map(Read::all))
+        std::iter::once(matrix)
+            .chain(self.bias.map(|tensor| Read { tensor, values: Some(self.bias_values()) }))
     }
 }
 
@@ -985,7 +1146,8 @@ impl Block {
     /// Returns its linear maps, each with the share of the tokens that it reads.
     pub(crate) fn linear_maps(&self) -> impl Iterator<Item = (&Linear, f64)> {
         let cross = self.cross.iter().flat_map(|cross| cross.attention.cross_maps());
-        self.attention.linear_maps().chain(cross).chain(self.feed_forward.linear_maps())
+        let convolution = self.convolution.iter().map(|convolution| (&convolution.map, 1.0));
+        self.attention.linear_maps().chain(cross).chain(self.feed_forward.linear_maps()).chain(convolution)
     }
 
     /// Returns what the block reads, roughly in reading order.
@@ -1007,9 +1169,11 @@ impl Block {
             .chain(cross)
             .chain(before(&self.around_feed_forward))
             .chain(feed_forward)
+            .chain(self.feed_forward.correction().map(Read::all))
             .chain(self.feed_forward.inner_norm().into_iter().flat_map(Norm::reads))
             .chain(after(&self.around_feed_forward))
             .chain(self.scale.map(Read::all))
+            .chain(self.convolution.iter().flat_map(|one| one.map.reads().chain(one.norm.reads())))
     }
 
     pub(crate) fn norms_with_rows(&self) -> impl Iterator<Item = (&Norm, usize)> {
@@ -1019,7 +1183,9 @@ impl Block {
             .chain([&self.around_feed_forward])
             .flat_map(|branch| [&branch.before, &branch.inner_after, &branch.after]);
         let inner = self.feed_forward.inner_norm();
-        of_branches.flatten().chain(inner).map(|norm| (norm, 1)).chain(self.attention.norms_with_rows())
+        let last = self.convolution.iter().map(|convolution| &convolution.norm);
+        let of_stream = of_branches.flatten().chain(inner).chain(last);
+        of_stream.map(|norm| (norm, 1)).chain(self.attention.norms_with_rows())
     }
 }
 
@@ -1038,8 +1204,10 @@ impl Mixer {
         match self {
             Self::Softmax(attention) => {
                 let biases = attention.biases.into_iter().flatten().map(Read::all);
-                let norms = attention.qk_norm().chain(attention.inner_norm.iter()).flat_map(Norm::reads);
-                Box::new(maps.chain(biases).chain(norms))
+                let sinks = attention.sinks.map(Read::all);
+                let inner = attention.latent_norms().chain(attention.inner_norm.iter());
+                let norms = attention.qk_norm().chain(inner).flat_map(Norm::reads);
+                Box::new(maps.chain(biases).chain(sinks).chain(norms))
             }
             Self::Linear(rule) => {
                 let vectors = [rule.convolution, rule.rates, rule.biases].into_iter().map(Read::all);
@@ -1052,7 +1220,7 @@ impl Mixer {
     fn norms_with_rows(&self) -> Box<dyn Iterator<Item = (&Norm, usize)> + '_> {
         match self {
             Self::Softmax(attention) => {
-                let inner = attention.inner_norm.iter().map(|norm| (norm, 1));
+                let inner = attention.latent_norms().chain(&attention.inner_norm).map(|norm| (norm, 1));
                 Box::new(inner.chain(attention.qk_norm_with_rows()))
             }
             Self::Linear(rule) => Box::new(std::iter::once((&rule.norm, rule.heads))),
@@ -1064,24 +1232,41 @@ impl Mixer {
         match self {
             Self::Softmax(attention) => {
                 let keys = attention.window.map_or(length, |window| window.min(length)) as f64;
-                2.0 * keys * (attention.heads * attention.head_width) as f64
+                let products = match &attention.position {
+                    Position::Disentangled(positions) => 2 + positions.maps.iter().flatten().count(),
+                    _ => 2,
+                };
+                products as f64 * keys * (attention.heads * attention.head_width) as f64
             }
             Self::Linear(rule) => {
                 let states = rule.heads as f64 * rule.key_width as f64 * rule.value_width as f64;
-                4.0 * states + rule.projection.outputs as f64 * rule.kernel as f64
+                4.0 * states + rule.channels() as f64 * rule.kernel as f64
             }
         }
     }
 }
 
 impl DeltaRule {
+    /// Channels of queries, keys and values together.
+    pub fn channels(&self) -> usize {
+        2 * self.key_heads * self.key_width + self.heads * self.value_width
+    }
+
     /// Returns all maps.
     fn linear_maps(&self) -> impl Iterator<Item = &Linear> {
-        [&self.projection, &self.decay, &self.strength, &self.gate, &self.output].into_iter()
+        self.projections.linear_maps().chain([&self.output])
     }
 }
 
 impl Attention {
+    fn latent_norms(&self) -> impl Iterator<Item = &Norm> {
+        let latent = match &self.projections {
+            Projections::Latent(latent) => Some(latent),
+            _ => None,
+        };
+        latent.into_iter().flat_map(|latent| latent.norms())
+    }
+
     fn qk_norm(&self) -> impl Iterator<Item = &Norm> {
         [&self.query_norm, &self.key_norm].into_iter().flatten().flat_map(HeadNorm::norms)
     }
@@ -1099,14 +1284,23 @@ impl Attention {
         })
     }
 
-    /// Returns the maps to queries, keys and values and back. Every token passes through each.
+    /// Returns the maps to queries, keys and values and back, through which every token passes, and maps of positions, through which none
+    /// does.
     pub(crate) fn linear_maps(&self) -> impl Iterator<Item = (&Linear, f64)> {
-        let inputs: &[Linear] = match &self.projections {
-            Projections::Separate(all) => all,
-            Projections::Shared(both) => both,
-            Projections::Concatenated(all) | Projections::Grouped(all) => std::slice::from_ref(all),
+        let (inputs, latent): (&[Linear], _) = match &self.projections {
+            Projections::Separate(all) => (all, None),
+            Projections::Shared(both) => (both, None),
+            Projections::Concatenated(all) | Projections::Grouped(all) => (std::slice::from_ref(all), None),
+            Projections::Latent(latent) => (&[], Some(latent)),
         };
-        inputs.iter().chain([&self.output]).map(|map| (map, 1.0))
+        let of_positions: &[Option<Linear>] = match &self.position {
+            Position::Disentangled(positions) => &positions.maps,
+            _ => &[],
+        };
+        let of_positions = of_positions.iter().flatten().filter(|map| !inputs.contains(map));
+        let latent = latent.into_iter().flat_map(|latent| latent.linear_maps());
+        let of_tokens = inputs.iter().chain(latent).map(|map| (map, 1.0));
+        of_tokens.chain(of_positions.map(|map| (map, 0.0))).chain([(&self.output, 1.0)])
     }
 
     /// Returns the same maps for attention to an encoder. A token of the decoder does not pass through the maps to keys and values.
@@ -1114,7 +1308,10 @@ impl Attention {
         let (shares, last) = ([1.0, 0.0, 0.0], (&self.output, 1.0));
         let inputs: &[Linear] = match &self.projections {
             Projections::Separate(all) => all,
-            Projections::Shared(_) | Projections::Concatenated(_) | Projections::Grouped(_) => &[],
+            Projections::Shared(_)
+            | Projections::Concatenated(_)
+            | Projections::Grouped(_)
+            | Projections::Latent(_) => &[],
         };
         inputs.iter().zip(shares).chain([last])
     }
@@ -1125,13 +1322,21 @@ impl Gated {
     pub(crate) fn linear_maps(&self) -> impl Iterator<Item = &Linear> {
         let inputs: &[Linear] = match &self.inputs {
             GatedInputs::Separate(both) => both,
-            GatedInputs::Concatenated(both) => std::slice::from_ref(both),
+            GatedInputs::Concatenated(both) | GatedInputs::Interleaved(both) => std::slice::from_ref(both),
         };
         inputs.iter().chain([&self.down])
     }
 }
 
 impl FeedForward {
+    /// Returns the tensor that corrects the choice of experts, if there is one.
+    fn correction(&self) -> Option<usize> {
+        match self {
+            Self::Experts { routing, .. } => routing.correction,
+            Self::Plain { .. } | Self::Gated(_) => None,
+        }
+    }
+
     /// Returns the norm of the hidden values, if there is one.
     pub(crate) fn inner_norm(&self) -> Option<&Norm> {
         match self {
@@ -1145,12 +1350,10 @@ impl FeedForward {
         match self {
             Self::Plain { up, down, .. } => Box::new([(up, 1.0), (down, 1.0)].into_iter()),
             Self::Gated(gated) => Box::new(gated.linear_maps().map(|map| (map, 1.0))),
-            Self::Experts { router, experts, chosen, shared, .. } => {
-                let share = *chosen as f64 / experts.len().max(1) as f64;
+            Self::Experts { router, experts, routing, shared } => {
+                let share = routing.chosen as f64 / experts.len().max(1) as f64;
                 let of_experts = experts.iter().flat_map(Gated::linear_maps).map(move |map| (map, share));
-                let shared = shared.iter().flat_map(|shared| {
-                    std::iter::once(&shared.gate).chain(shared.expert.linear_maps()).map(|map| (map, 1.0))
-                });
+                let shared = shared.iter().flat_map(SharedExpert::linear_maps).map(|map| (map, 1.0));
                 Box::new([(router, 1.0)].into_iter().chain(of_experts).chain(shared))
             }
         }

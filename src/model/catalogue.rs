@@ -8,13 +8,14 @@ use super::ModelError;
 use super::dimensions::{
     Canvas, ConvolutionSize, DeltaSizes, Dimensions, StoredBlocks, attends_linearly, positional_convolution,
 };
+use super::disentangled::{self, Local, Spans};
 use super::fields::Fields;
-use super::operation::Reads;
+use super::operation::{ProjectionPlace, Reads};
 use super::resolve::{WEIGHT_NORM, all_reads, decoder_row, row};
 use super::table::{
-    CrossRow, DeltaRow, ExpertsRow, FeedForwardShape, HeadNormsRow, HeadScales, HiddenWidth,
-    ImagePositionsRow, LayerScaleRow, PatchesRow, PositionRow, ProjectionsRow, Row, SoundPositionsRow,
-    SoundsRow, StoredRow, Switch,
+    CrossRow, DeltaProjectionsRow, DeltaRow, DisentangledRow, ExpertsRow, FeedForwardShape, HeadNormsRow,
+    HeadScales, HiddenWidth, ImagePositionsRow, LatentRow, LayerScaleRow, PatchesRow, PositionRow,
+    ProjectionsRow, Row, SoundPositionsRow, SoundsRow, StoredRow, Switch, TogetherRow,
 };
 use super::timm;
 use super::windows::LayerHeads;
@@ -188,12 +189,39 @@ impl Walk<'_> {
             let buckets = self.fields.count(&["relative_attention_num_buckets"])?.unwrap_or(32);
             self.add(format!("{}{table}", self.prefix), &[buckets, self.size.heads]);
         }
+        if let PositionRow::Disentangled(row) = &self.row.attention.position {
+            self.positions(row)?;
+        }
+        self.local_convolution()?;
         if let Some(name) = self.row.final_norm
             && self.fields.switch(self.row.final_norm_present)?
         {
             self.norm(&format!("{}{name}", self.prefix), self.size.width)?;
         }
         if with_head { self.head(vocabulary, width) } else { Ok(()) }
+    }
+
+    /// The table of disentangled positions, and its norm.
+    fn positions(&mut self, row: &DisentangledRow) -> Result<(), ModelError> {
+        let Some(Spans { span, .. }) = Spans::of(self.fields)? else { return Ok(()) };
+        let (prefix, width) = (self.prefix, self.size.width);
+        self.add(format!("{prefix}{}", row.table), &[span.saturating_mul(2), width]);
+        match row.norm {
+            Some(norm) if disentangled::is_normed(self.fields)? => {
+                self.norm(&format!("{prefix}{norm}"), width)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The convolution beside the first block.
+    fn local_convolution(&mut self) -> Result<(), ModelError> {
+        let Some(row) = self.row.convolution else { return Ok(()) };
+        let Some(Local { kernel, .. }) = Local::of(&row, self.fields)? else { return Ok(()) };
+        let (prefix, width) = (self.prefix, self.size.width);
+        self.add(format!("{prefix}{}.weight", row.map), &[width, width, kernel]);
+        self.add(format!("{prefix}{}.bias", row.map), &[width]);
+        self.norm(&format!("{prefix}{}", row.norm), width)
     }
 
     fn sounds(&mut self, row: &SoundsRow) -> Result<(), ModelError> {
@@ -300,17 +328,22 @@ impl Walk<'_> {
         let shared = row.tokens == "shared.weight";
         self.add(format!("{}{}", if shared { "" } else { prefix }, row.tokens), &[vocabulary, width]);
         // Width of the vectors that are added to the rows.
-        let wide = if row.projection_first { self.size.width } else { width };
-        if let (Some((table, ..)), Some((field, beyond))) = (row.positions, self.stored().positions) {
+        let wide = if row.projection_place == ProjectionPlace::First { self.size.width } else { width };
+        let positioned = self.fields.switch(row.positioned)?;
+        let positions = row.positions.filter(|_| positioned);
+        if let (Some((table, ..)), Some((field, beyond))) = (positions, self.stored().positions) {
             let rows = self.fields.needed(&[field])?.saturating_add(beyond);
             self.add(format!("{prefix}{table}"), &[rows, wide]);
         }
-        if let Some(segments) = row.segments {
+        if let Some(segments) = row.segments
+            && self.fields.has_segments()?
+        {
             let rows = self.fields.needed(&["type_vocab_size"])?;
             self.add(format!("{prefix}{segments}"), &[rows, wide]);
         }
         if let Some(norm) = row.norm {
-            self.norm(&format!("{prefix}{norm}"), wide)?;
+            let normed = if row.projection_place == ProjectionPlace::Last { width } else { self.size.width };
+            self.norm(&format!("{prefix}{norm}"), normed)?;
         }
         match row.projection.filter(|_| width != self.size.width) {
             Some(name) => {
@@ -366,9 +399,15 @@ impl Walk<'_> {
     fn delta_rule(&mut self, path: &str, row: &DeltaRow) -> Result<(), ModelError> {
         let (sizes, width, never) = (DeltaSizes::of(self.fields)?, self.size.width, Switch::Is(false));
         let (heads, channels, of_values) = (sizes.heads, sizes.channels(), sizes.of_values());
-        for (name, outputs) in
-            [(row.projection, channels), (row.gate, of_values), (row.strength, heads), (row.decay, heads)]
-        {
+        let maps = match row.projections {
+            DeltaProjectionsRow::Separate([all, gate, strength, decay]) => {
+                vec![(all, channels), (gate, of_values), (strength, heads), (decay, heads)]
+            }
+            DeltaProjectionsRow::Grouped([all, both]) => {
+                vec![(all, channels.saturating_add(of_values)), (both, heads.saturating_mul(2))]
+            }
+        };
+        for (name, outputs) in maps {
             self.linear(&format!("{path}{name}"), outputs, width, never)?;
         }
         self.add(format!("{path}{}", row.convolution), &[channels, 1, sizes.kernel]);
@@ -400,6 +439,7 @@ impl Walk<'_> {
                     self.linear(&format!("{path}{name}"), outputs, width, bias)?;
                 }
             }
+            ProjectionsRow::Latent(latent) => return self.latent_attention(path, &latent),
             ProjectionsRow::Concatenated(name) | ProjectionsRow::Grouped(name) => {
                 let outputs = of_queries.saturating_add(of_keys.saturating_mul(2));
                 self.linear(&format!("{path}{name}"), outputs, width, stored.projection_bias)?;
@@ -410,6 +450,15 @@ impl Walk<'_> {
                 if let Some(name) = name {
                     self.add(format!("{path}{name}"), &[outputs]);
                 }
+            }
+        }
+        if let PositionRow::Disentangled(row) = &row.position
+            && Spans::of(self.fields)?.is_some()
+            && !disentangled::is_shared(self.fields)?
+        {
+            let all = row.maps.into_iter().zip(row.biases).zip(disentangled::kinds(self.fields)?);
+            for ((name, bias), _) in all.filter(|(_, kind)| *kind) {
+                self.linear(&format!("{path}{name}"), of_queries, width, bias)?;
             }
         }
         if let PositionRow::Window { own: (own, has_own), shared: (shared, has_shared) } = row.position {
@@ -428,6 +477,7 @@ impl Walk<'_> {
             for (name, heads) in names.iter().zip([heads, key_heads]) {
                 let name = format!("{path}{name}");
                 match scales {
+                    HeadScales::Nothing => {}
                     HeadScales::Shared => self.norm_of(&name, &[head_width], shift)?,
                     HeadScales::Whole => self.norm_of(&name, &[heads.saturating_mul(head_width)], shift)?,
                     HeadScales::Matrix => self.norm_of(&name, &[heads, head_width], shift)?,
@@ -440,7 +490,34 @@ impl Walk<'_> {
             }
         }
         self.inner_norm(path, row.inner_norm, of_queries)?;
+        if let Some(sinks) = row.sinks {
+            self.add(format!("{path}{sinks}"), &[heads]);
+        }
         self.linear(&format!("{path}{}", row.output), width, of_queries, stored.output_bias)
+    }
+
+    fn latent_attention(&mut self, path: &str, row: &LatentRow) -> Result<(), ModelError> {
+        let (stored, width, heads, never) =
+            (self.stored(), self.size.width, self.size.heads, Switch::Is(false));
+        let size = |field: &str| self.fields.needed(&[field]);
+        let (plain, turned) = (size("qk_nope_head_dim")?, size("qk_rope_head_dim")?);
+        let (value, rank) = (size("v_head_dim")?, size("kv_lora_rank")?);
+        let of_queries = heads.saturating_mul(plain.saturating_add(turned));
+        if self.fields.mentions("q_lora_rank") && self.fields.get("q_lora_rank").is_none() {
+            self.linear(&format!("{path}{}", row.queries), of_queries, width, never)?;
+        } else {
+            let (rank, [map, norm, queries]) = (self.fields.needed(&["q_lora_rank"])?, row.narrow);
+            self.linear(&format!("{path}{map}"), rank, width, stored.projection_bias)?;
+            self.norm(&format!("{path}{norm}"), rank)?;
+            self.linear(&format!("{path}{queries}"), of_queries, rank, never)?;
+        }
+        let compressed = rank.saturating_add(turned);
+        self.linear(&format!("{path}{}", row.compress), compressed, width, stored.projection_bias)?;
+        self.norm(&format!("{path}{}", row.norm), rank)?;
+        let of_heads = heads.saturating_mul(plain.saturating_add(value));
+        self.linear(&format!("{path}{}", row.expand), of_heads, rank, never)?;
+        let of_values = heads.saturating_mul(value);
+        self.linear(&format!("{path}{}", self.row.attention.output), width, of_values, stored.output_bias)
     }
 
     /// A norm inside a part, if the configuration has it.
@@ -502,13 +579,20 @@ impl Walk<'_> {
         self.linear(&format!("{path}{down}"), width, hidden, bias)
     }
 
-    /// Whether a layer of a family with experts has them. Every layer does, except those in `mlp_only_layers` and those that
-    /// `decoder_sparse_step` skips.
+    /// Whether a layer of a family with experts has them. Every layer does, except those in `mlp_only_layers`, the first
+    /// `first_k_dense_replace`, and those that `decoder_sparse_step` or `interleave_moe_layer_step` skips. `moe_layers` lists those that do.
     fn has_experts(&self, layer: usize) -> bool {
-        let listed = self.fields.get("mlp_only_layers").and_then(|layers| layers.as_array());
-        let plain =
-            listed.is_some_and(|layers| layers.iter().any(|listed| listed.as_u64() == Some(layer as u64)));
-        let step = self.fields.get("decoder_sparse_step").and_then(|step| step.as_u64()).unwrap_or(1);
+        let lists = |field: &str| {
+            let listed = self.fields.get(field).and_then(|layers| layers.as_array());
+            listed.map(|layers| layers.iter().any(|listed| listed.as_u64() == Some(layer as u64)))
+        };
+        let number = |field: &str| self.fields.get(field).and_then(|value| value.as_u64());
+        if let Some(listed) = lists("moe_layers") {
+            return listed;
+        }
+        let plain = lists("mlp_only_layers").unwrap_or(false)
+            || number("first_k_dense_replace").is_some_and(|first| (layer as u64) < first);
+        let step = number("decoder_sparse_step").or(number("interleave_moe_layer_step")).unwrap_or(1);
         !plain && (layer as u64).saturating_add(1).is_multiple_of(step.max(1))
     }
 
@@ -519,19 +603,33 @@ impl Walk<'_> {
         if count > MOST {
             return Err(self.fields.wrong(row.count[0], &format!("at most {MOST}")));
         }
-        self.linear(&format!("{path}{}", row.router), count, width, never)?;
+        let bias = self.stored().feed_forward_bias;
+        self.linear(&format!("{path}{}", row.router), count, width, bias)?;
+        if let Some(correction) = row.correction {
+            self.add(format!("{path}{correction}"), &[count]);
+        }
         if let Some(shared) = &row.shared {
-            let hidden = self.fields.needed(&[shared.width])?;
+            let times = shared.count.map(|field| self.fields.count(&[field])).transpose()?.flatten();
+            let hidden = self.fields.needed(&[shared.width])?.saturating_mul(times.unwrap_or(1));
             let [gate, up, down] = shared.expert;
-            for (name, outputs, inputs) in
-                [(shared.gate, 1, width), (gate, hidden, width), (up, hidden, width), (down, width, hidden)]
-            {
+            let of_gate = shared.gate.map(|name| (name, 1, width));
+            let of_expert = [(gate, hidden, width), (up, hidden, width), (down, width, hidden)];
+            for (name, outputs, inputs) in of_gate.into_iter().chain(of_expert) {
                 self.linear(&format!("{path}{name}"), outputs, inputs, never)?;
             }
         }
-        if let Some([inputs, down]) = row.together {
-            self.add(format!("{path}{inputs}"), &[count, hidden.saturating_mul(2), width]);
-            self.add(format!("{path}{down}"), &[count, width, hidden]);
+        if let Some(TogetherRow { names: [inputs, down], layout, .. }) = row.together {
+            let both = hidden.saturating_mul(2);
+            for (name, outputs, inputs) in [(inputs, both, width), (down, width, hidden)] {
+                let shape = match layout {
+                    Layout::OutputInput => [count, outputs, inputs],
+                    Layout::InputOutput => [count, inputs, outputs],
+                };
+                self.add(format!("{path}{name}"), &shape);
+                if self.fields.switch(bias)? {
+                    self.add(format!("{path}{name}_bias"), &[count, outputs]);
+                }
+            }
             return Ok(());
         }
         for expert in 0..count {

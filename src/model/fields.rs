@@ -198,6 +198,12 @@ impl<'a> Fields<'a> {
         Ok(None)
     }
 
+    /// Returns the count in the first of these fields that exists, or else the one of the row.
+    pub(super) fn counted(&self, fields: &[&str]) -> Result<Option<usize>, ModelError> {
+        let usual = || self.usual.iter().find(|(name, _)| fields.contains(name)).map(|(_, usual)| *usual);
+        Ok(self.count(fields)?.or_else(usual))
+    }
+
     /// Returns a count that must exist and not be zero.
     pub fn needed(&self, fields: &[&str]) -> Result<usize, ModelError> {
         let missing = || ModelError::Missing {
@@ -205,11 +211,15 @@ impl<'a> Fields<'a> {
             field: fields.first().copied().unwrap_or_default().to_owned(),
             family: self.family.to_owned(),
         };
-        let usual = || self.usual.iter().find(|(name, _)| fields.contains(name)).map(|(_, usual)| *usual);
-        match self.count(fields)?.or_else(usual) {
+        match self.counted(fields)? {
             Some(0) => Err(self.wrong(fields[0], "a number above 0")),
             found => found.ok_or_else(missing),
         }
+    }
+
+    /// Whether the embedding has segments: `type_vocab_size` is not 0.
+    pub(super) fn has_segments(&self) -> Result<bool, ModelError> {
+        Ok(self.counted(&["type_vocab_size"])? != Some(0))
     }
 
     /// Returns two counts, of rows and of columns. A field with one number gives both.

@@ -137,6 +137,8 @@ pub(super) const VIT: Row = Row {
         scale: ScaleRow::RootOfHead,
         cap: None,
         clip: None,
+        sinks: None,
+        longest: &[],
     },
     feed_forward: FeedForwardRow {
         shape: FeedForwardShape::Plain(["intermediate.dense", "output.dense"]),
@@ -145,12 +147,14 @@ pub(super) const VIT: Row = Row {
         inner_norm: None,
         experts: None,
     },
+    convolution: None,
     final_norm: Some("layernorm"),
     final_norm_present: ALWAYS,
     head: HeadRow { unembedding: "", ..LLAMA.head },
     feature_layer: None,
     residual_multiplier: None,
     apart: &["pooler.dense.", "embeddings.mask_token", "classifier.", "decoder."],
+    later_blocks: None,
     stored: StoredRow {
         projection_bias: Switch::Field("qkv_bias", true),
         ..shifted(ALWAYS, HiddenWidth::Field("intermediate_size"))

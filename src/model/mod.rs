@@ -5,7 +5,7 @@
 //! [`families`] lists all. `timm` makes fields from timm's configurations. [`fields`] reads a configuration and records what was read, and `read_fields` knows what
 //! transformers reads of it.
 //! [`resolve`](mod@resolve) makes the architecture from these, and names the field or tensor that does not fit. `windows` says which
-//! layers see a window, and what heads the others have. Nothing is approximated: what is not in the table is an error.
+//! layers see a window, and what heads the others have; `disentangled` reads the fields of DeBERTa's positions. Nothing is approximated: what is not in the table is an error.
 //!
 //! `llama_cpp` makes a configuration of these families, and their names, from a GGUF file.
 //!
@@ -15,6 +15,7 @@ pub mod architecture;
 pub mod catalogue;
 mod chains;
 mod dimensions;
+mod disentangled;
 pub mod families;
 pub mod fields;
 mod images;

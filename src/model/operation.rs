@@ -89,6 +89,17 @@ pub enum Reads {
     Sounds,
 }
 
+/// Where the map comes between the embedding's own width and that of the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProjectionPlace {
+    /// Before the positions and segments, which then have the width of the stream.
+    First,
+    /// After them, and before the norm.
+    BeforeNorm,
+    /// After the norm.
+    Last,
+}
+
 /// How a table of positions is resized to another number of rows and columns: torch's `interpolate` without aligned corners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resizing {

@@ -3,22 +3,25 @@
 
 use super::ModelError;
 use super::architecture::{
-    Architecture, Attention, Block, Branch, Convolution, ConvolutionNorm, CrossAttention, DeltaRule,
-    Embedding, ExtraTokens, FeedForward, Gated, GatedInputs, Head, HeadNorm, ImagePositions,
-    LearnedPositions, Linear, Mixer, Norm, PatchEmbedding, Position, PositionalConvolution, Projections,
-    Projector, SharedExpert, SoundEmbedding, SoundPositions, TokenEmbedding, Transform,
+    Architecture, Attention, Block, Branch, Convolution, ConvolutionNorm, CrossAttention, DeltaProjections,
+    DeltaRule, Disentangled, Embedding, ExtraTokens, FeedForward, Gated, GatedInputs, Head, HeadNorm,
+    ImagePositions, Latent, LearnedPositions, Linear, LocalConvolution, Mixer, Norm, PatchEmbedding,
+    Position, PositionalConvolution, Projections, Projector, Routing, SharedExpert, SoundEmbedding,
+    SoundPositions, TokenEmbedding, Transform,
 };
 use super::dimensions::{
     Canvas, ConvolutionSize, DeltaSizes, Dimensions, StoredBlocks, attends_linearly, positional_convolution,
 };
+use super::disentangled::{self, Local, Spans};
 use super::families::rows;
 use super::fields::{Accepted, Fields};
 use super::llama_cpp::{Converted, Described};
 use super::rotary;
 use super::table::{
-    CrossRow, DeltaRow, ExpertsRow, FeedForwardShape, Given, HeadNormsRow, HeadRow, HeadScales,
-    ImagePositionsRow, LayerScaleRow, Multiplier, PatchesRow, PositionRow, ProjectionsRow, ProjectorRow, Row,
-    ScaleRow, SharedExpertRow, SoundPositionsRow, SoundsRow, Switch, Turned,
+    CrossRow, DeltaProjectionsRow, DeltaRow, DisentangledRow, ExpertsRow, FeedForwardShape, Given,
+    HeadNormsRow, HeadRow, HeadScales, ImagePositionsRow, LatentRow, LayerScaleRow, Multiplier, PatchesRow,
+    PositionRow, ProjectionsRow, ProjectorRow, Row, ScaleRow, SharedExpertRow, SoundPositionsRow, SoundsRow,
+    Switch, TogetherRow, Turned,
 };
 use super::timm;
 use super::windows::{LayerHeads, is_placed, window};
@@ -26,8 +29,9 @@ use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Tensor;
 use crate::checkpoint::config::Config;
 use crate::model::operation::Activation;
-use crate::model::operation::Gate;
 use crate::model::operation::Layout;
+use crate::model::operation::Pairing;
+use crate::model::operation::ProjectionPlace;
 use crate::model::operation::Reads;
 use crate::source::ByteSource;
 use std::cell::RefCell;
@@ -149,6 +153,9 @@ fn differs(fields: &Fields<'_>, field: &str, given: &Given) -> Option<ModelError
             let stated = fields.mentions(field);
             (stated && found.is_none_or(|found| found.as_f64() == Some(0.0)), "0".to_owned())
         }
+        Given::Or(other) => {
+            (found.is_some() || fields.get(other).is_some(), format!("a value, here or in `{other}`"))
+        }
     };
     (!fits).then(|| fields.wrong(field, &expected))
 }
@@ -239,6 +246,7 @@ impl<'a> Resolver<'a> {
         let stored = StoredBlocks::of(self.row, self.fields, self.size.layers)?;
         let block = |layer| self.block(layer, stored, encoded);
         let mut blocks = (0..self.size.layers).map(block).collect::<Result<Vec<_>, _>>()?;
+        let longest = self.longest()?.into_iter().chain(longest).min();
         let final_norm = match self.fields.switch(self.row.final_norm_present)? {
             true => self.row.final_norm,
             false => None,
@@ -278,6 +286,17 @@ impl<'a> Resolver<'a> {
             start,
             left_out_fields,
         })
+    }
+
+    /// Returns the length up to which the family's code does what a run does.
+    fn longest(&self) -> Result<Option<usize>, ModelError> {
+        let mut least: Option<usize> = None;
+        for (field, usual) in self.row.attention.longest {
+            let usual = usual.filter(|_| !self.fields.mentions(field));
+            let below = self.fields.count(&[field])?.or(usual).map(|length| length.saturating_sub(1));
+            least = least.into_iter().chain(below).min();
+        }
+        Ok(least)
     }
 
     /// Returns the number of blocks before the hidden states that a decoder reads.
@@ -370,7 +389,7 @@ impl<'a> Resolver<'a> {
         let outputs = sizes[if layout == Layout::OutputInput { 0 } else { 1 }];
         let bias = self.find(&format!("{name}.bias"));
         bias.map(|bias| self.check(bias, &[outputs])).transpose()?;
-        Ok(Linear { weight, first: 0, bias, inputs, outputs, layout })
+        Ok(Linear { weight, first: 0, bias, first_bias: 0, inputs, outputs, layout })
     }
 
     fn norm(&self, name: &str, width: usize) -> Result<Norm, ModelError> {
@@ -404,12 +423,14 @@ impl<'a> Resolver<'a> {
     /// Checks that every tensor has a place, or is known to take no part.
     fn all_used(&self, with_head: bool) -> Result<(), ModelError> {
         let used = self.used.borrow();
+        let later = self.row.later_blocks.map(|field| self.fields.count(&[field])).transpose()?.flatten();
         let apart = |name: &str| {
             let HeadRow { unembedding, otherwise, .. } = self.row.head;
             let names = [unembedding].into_iter().chain(otherwise).filter(|name| !name.is_empty());
             let of_head =
                 name.strip_suffix(".weight").is_some_and(|name| names.into_iter().any(|own| own == name));
             of_head
+                || self.is_later_block(name, later)
                 || self
                     .row
                     .apart
@@ -426,6 +447,16 @@ impl<'a> Resolver<'a> {
                 Err(ModelError::Extra { name: tensor.name.clone(), family: self.family.to_owned() })
             }
         }
+    }
+
+    /// Whether a tensor belongs to one of the `later` blocks after the last, which predict later tokens.
+    fn is_later_block(&self, name: &str, later: Option<usize>) -> bool {
+        let Some(later) = later else { return false };
+        let Some((before, after)) = self.row.block.split_once("{layer}") else { return false };
+        let inside = name.strip_prefix(self.prefix).and_then(|name| name.strip_prefix(before));
+        let layer = inside.and_then(|name| name.split_once(after)).and_then(|(layer, _)| layer.parse().ok());
+        let first = self.size.layers;
+        layer.is_some_and(|layer: usize| (first..first.saturating_add(later)).contains(&layer))
     }
 
     // Parts.
@@ -449,7 +480,7 @@ impl<'a> Resolver<'a> {
         let bias = self.find(&format!("{name}.bias"));
         bias.map(|bias| self.check(bias, &[self.size.width])).transpose()?;
         let (outputs, layout) = (self.size.width, Layout::OutputInput);
-        let projection = Linear { weight, first: 0, bias, inputs, outputs, layout };
+        let projection = Linear { weight, first: 0, bias, first_bias: 0, inputs, outputs, layout };
         let patch_norm =
             row.patch_norm.map(|norm| self.norm(&prefixed(norm), self.size.width)).transpose()?;
         let (mut extra, mut first) = (Vec::new(), 0);
@@ -512,7 +543,15 @@ impl<'a> Resolver<'a> {
             let bias = self.find(&format!("{name}.bias"));
             bias.map(|bias| self.check(bias, &[outputs])).transpose()?;
             let inputs = reach.kernel.saturating_mul(inputs);
-            let map = Linear { weight, first: 0, bias, inputs, outputs, layout: Layout::OutputInput };
+            let map = Linear {
+                weight,
+                first: 0,
+                bias,
+                first_bias: 0,
+                inputs,
+                outputs,
+                layout: Layout::OutputInput,
+            };
             let norm = match norm {
                 None => None,
                 Some((norm, over_time)) => {
@@ -587,9 +626,11 @@ impl<'a> Resolver<'a> {
             .map(|name| self.linear_of(&name, self.size.width, width, Layout::OutputInput))
             .transpose()?;
         // Width of the vectors that are added to the rows.
-        let wide = if row.projection_first { self.size.width } else { width };
+        let first = row.projection_place == ProjectionPlace::First;
+        let wide = if first { self.size.width } else { width };
         let mut longest = None;
-        let positions = match row.positions {
+        let positioned = self.fields.switch(row.positioned)?;
+        let positions = match row.positions.filter(|_| positioned) {
             None => None,
             Some((table, offset, skip)) => {
                 let table = self.shaped(&name(table), &[0, wide])?;
@@ -599,10 +640,14 @@ impl<'a> Resolver<'a> {
                 Some(LearnedPositions { table, offset, skip: skip.and_then(|id| u32::try_from(id).ok()) })
             }
         };
-        let segments = row.segments.map(|segments| self.shaped(&name(segments), &[0, wide])).transpose()?;
-        let norm = row.norm.map(|norm| self.norm(&format!("{}{norm}", self.prefix), wide)).transpose()?;
+        let segments = match row.segments {
+            Some(segments) if self.fields.has_segments()? => Some(self.shaped(&name(segments), &[0, wide])?),
+            _ => None,
+        };
+        let normed = if row.projection_place == ProjectionPlace::Last { width } else { self.size.width };
+        let norm = row.norm.map(|norm| self.norm(&format!("{}{norm}", self.prefix), normed)).transpose()?;
         let multiplier = self.multiplier(row.multiplier)?;
-        let projection_first = row.projection_first;
+        let projection_place = row.projection_place;
         let projector = self.row.projector.as_ref().zip(encoder);
         let projector = projector.map(|(row, tower)| self.projector(row, tower, vocabulary)).transpose()?;
         let embedding = TokenEmbedding {
@@ -613,7 +658,7 @@ impl<'a> Resolver<'a> {
             segments,
             norm,
             projection,
-            projection_first,
+            projection_place,
             projector,
         };
         Ok((embedding, vocabulary, longest))
@@ -749,8 +794,35 @@ impl<'a> Resolver<'a> {
             feed_forward: self.feed_forward(&name)?,
             around_feed_forward: branch(self.row.around_feed_forward, self.row.layer_scale[1], false)?,
             scale: self.row.block_scale.map(|scale| self.shaped(&name(scale), &[1])).transpose()?,
+            convolution: if layer == 0 { self.local_convolution()? } else { None },
             parallel: self.fields.switch(self.row.parallel)?,
         })
+    }
+
+    /// Makes the convolution beside the first block, if the configuration has it.
+    fn local_convolution(&self) -> Result<Option<LocalConvolution>, ModelError> {
+        let Some(row) = self.row.convolution else { return Ok(None) };
+        let Some(Local { kernel, reach }) = Local::of(&row, self.fields)? else { return Ok(None) };
+        let (width, name) = (self.size.width, format!("{}{}", self.prefix, row.map));
+        let weight = self.shaped(&format!("{name}.weight"), &[width, width, kernel])?;
+        let bias = Some(self.shaped(&format!("{name}.bias"), &[width])?);
+        let (field, usual) = row.activation;
+        let activation = self.fields.text(&[field])?.unwrap_or(usual);
+        let inputs = width.saturating_mul(kernel);
+        Ok(Some(LocalConvolution {
+            map: Linear {
+                weight,
+                first: 0,
+                bias,
+                first_bias: 0,
+                inputs,
+                outputs: width,
+                layout: Layout::OutputInput,
+            },
+            reach,
+            activation: self.activation_named(field, activation)?,
+            norm: self.norm(&format!("{}{}", self.prefix, row.norm), width)?,
+        }))
     }
 
     fn mixer(&self, name: &impl Fn(&str) -> String, layer: usize) -> Result<Mixer, ModelError> {
@@ -765,23 +837,33 @@ impl<'a> Resolver<'a> {
     fn delta_rule(&self, name: &impl Fn(&str) -> String, row: &DeltaRow) -> Result<DeltaRule, ModelError> {
         let sizes = DeltaSizes::of(self.fields)?;
         let DeltaSizes { heads, key_heads, key_width, value_width, kernel } = sizes;
-        let (of_values, channels) = (sizes.of_values(), sizes.channels());
+        let (of_keys, of_values, channels) = (sizes.of_keys(), sizes.of_values(), sizes.channels());
+        let linear = |map: &str, outputs: usize| self.linear(&name(map), outputs, self.size.width);
+        let projections = match row.projections {
+            DeltaProjectionsRow::Separate([all, gate, strength, decay]) => DeltaProjections::Separate {
+                all: linear(all, channels)?,
+                gate: linear(gate, of_values)?,
+                strength: linear(strength, heads)?,
+                decay: linear(decay, heads)?,
+            },
+            DeltaProjectionsRow::Grouped([all, both]) => DeltaProjections::Grouped {
+                all: linear(all, of_keys.saturating_add(of_values).saturating_mul(2))?,
+                both: linear(both, heads.saturating_mul(2))?,
+            },
+        };
         let norm = self.norm(&name(row.norm), value_width)?;
         Ok(DeltaRule {
             heads,
             key_heads,
             key_width,
             value_width,
-            projection: self.linear(&name(row.projection), channels, self.size.width)?,
+            projections,
             convolution: self.shaped(&name(row.convolution), &[channels, 1, kernel])?,
             kernel,
             activation: self.activation()?,
-            strength: self.linear(&name(row.strength), heads, self.size.width)?,
-            decay: self.linear(&name(row.decay), heads, self.size.width)?,
             rates: self.shaped(&name(row.rates), &[heads])?,
             biases: self.shaped(&name(row.biases), &[heads])?,
             norm: Norm { one_plus: false, ..norm },
-            gate: self.linear(&name(row.gate), of_values, self.size.width)?,
             output: self.linear(&name(row.output), self.size.width, of_values)?,
         })
     }
@@ -802,6 +884,7 @@ impl<'a> Resolver<'a> {
                 self.linear(&name(k), of_keys, d)?,
                 self.linear(&name(v), of_keys, d)?,
             ]),
+            ProjectionsRow::Latent(latent) => return self.latent_attention(name, &latent),
             ProjectionsRow::Concatenated(all) => Projections::Concatenated(self.linear(
                 &name(all),
                 of_queries.saturating_add(of_keys.saturating_mul(2)),
@@ -813,11 +896,17 @@ impl<'a> Resolver<'a> {
                 d,
             )?),
         };
+        let window = window(self.row, fields, layer)?;
+        let placed = is_placed(self.row, fields, layer, window.is_some())?;
         let [query_norm, key_norm] = match row.qk_norm {
-            Some(HeadNormsRow { names: [q, k], scales, present, .. }) if fields.switch(present)? => [
-                Some(self.head_norm(&name(q), scales, heads, h)?),
-                Some(self.head_norm(&name(k), scales, key_heads, h)?),
-            ],
+            Some(HeadNormsRow { names: [q, k], scales, present, .. })
+                if fields.switch(present)? && (placed || scales != HeadScales::Nothing) =>
+            {
+                [
+                    Some(self.head_norm(&name(q), scales, heads, h)?),
+                    Some(self.head_norm(&name(k), scales, key_heads, h)?),
+                ]
+            }
             _ => [None, None],
         };
         let mut biases = [None; 3];
@@ -825,7 +914,6 @@ impl<'a> Resolver<'a> {
             *bias = stored.and_then(|stored| self.find(&name(stored)));
             bias.map(|bias| self.check(bias, &[width])).transpose()?;
         }
-        let window = window(self.row, fields, layer)?;
         let value_norm = row.value_norm.then(|| self.norm_of(h, None, None)).transpose()?;
         Ok(Attention {
             heads,
@@ -839,19 +927,88 @@ impl<'a> Resolver<'a> {
             query_norm,
             key_norm,
             value_norm,
-            position: match is_placed(self.row, fields, layer, window.is_some())? {
+            position: match placed {
                 true => self.position(row.position, name, h, window.is_some())?,
                 false => Position::None,
             },
             window,
             scale: self.attention_scale(h)?,
             cap: self.cap(row.cap)?,
+            sinks: row.sinks.map(|sinks| self.shaped(&name(sinks), &[heads])).transpose()?,
             clip: row
                 .clip
                 .map(|field| fields.number(&[field]))
                 .transpose()?
                 .flatten()
                 .map(|clip| clip as f32),
+        })
+    }
+
+    /// Makes multi-head latent attention. Its heads are as wide as a query or a value, whichever is wider.
+    fn latent_attention(
+        &self,
+        name: &impl Fn(&str) -> String,
+        row: &LatentRow,
+    ) -> Result<Attention, ModelError> {
+        let (fields, d, heads) = (self.fields, self.size.width, self.size.heads);
+        let [plain, turned, value_width, rank] =
+            ["qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim", "kv_lora_rank"]
+                .map(|field| fields.needed(&[field]));
+        let (plain, turned, value_width, rank) = (plain?, turned?, value_width?, rank?);
+        if !turned.is_multiple_of(2) {
+            return Err(fields.wrong("qk_rope_head_dim", "an even number"));
+        }
+        let query = plain.saturating_add(turned);
+        let head_width = query.max(value_width);
+        if heads.checked_mul(head_width).and_then(|width| width.checked_mul(3)).is_none() {
+            return Err(fields.wrong("v_head_dim", "heads whose total width fits in a machine word"));
+        }
+        let norm = |norm: &str, width: usize| -> Result<Norm, ModelError> {
+            Ok(Norm { epsilon: row.epsilon as f32, ..self.norm(&name(norm), width)? })
+        };
+        let of_queries = heads.saturating_mul(query);
+        let without_narrow = fields.mentions("q_lora_rank") && fields.get("q_lora_rank").is_none();
+        let (narrow, queries) = if without_narrow {
+            (None, self.linear(&name(row.queries), of_queries, d)?)
+        } else {
+            let rank = fields.needed(&["q_lora_rank"])?;
+            let [map, narrow, queries] = row.narrow;
+            let narrow = (self.linear(&name(map), rank, d)?, norm(narrow, rank)?);
+            (Some(narrow), self.linear(&name(queries), of_queries, rank)?)
+        };
+        let theta = fields.number(&["rope_parameters.rope_theta", "rope_theta"])?.unwrap_or(10_000.0);
+        let pairing = if fields.switch(row.interleaved)? { Pairing::Interleaved } else { Pairing::Halves };
+        let rotary = rotary::rotary(fields, "rope_parameters", theta, turned, true, pairing)?;
+        let of_heads = heads.saturating_mul(plain.saturating_add(value_width));
+        let latent = Latent {
+            narrow,
+            queries,
+            compress: self.linear(&name(row.compress), rank.saturating_add(turned), d)?,
+            norm: norm(row.norm, rank)?,
+            expand: self.linear(&name(row.expand), of_heads, rank)?,
+            plain,
+            turned,
+            value_width,
+            rotary,
+        };
+        Ok(Attention {
+            heads,
+            key_heads: heads,
+            head_width,
+            projections: Projections::Latent(Box::new(latent)),
+            gated: false,
+            biases: [None; 3],
+            output: self.linear(&name(self.row.attention.output), d, heads.saturating_mul(value_width))?,
+            inner_norm: None,
+            query_norm: None,
+            key_norm: None,
+            value_norm: None,
+            position: Position::None,
+            window: None,
+            scale: ((query as f64).powf(-0.5) * rotary::magnitude(fields)?.powi(2)) as f32,
+            cap: None,
+            sinks: None,
+            clip: None,
         })
     }
 
@@ -886,6 +1043,7 @@ impl<'a> Resolver<'a> {
             window: None,
             scale: self.attention_scale(self.size.head_width)?,
             cap: None,
+            sinks: None,
             clip: None,
         })
     }
@@ -896,6 +1054,10 @@ impl<'a> Resolver<'a> {
             ScaleRow::RootOfHead => (head_width as f64).powf(-0.5),
             ScaleRow::RootOf(field, usual) => self.fields.number(&[field])?.unwrap_or(usual).powf(-0.5),
             ScaleRow::Field(field) => self.fields.number(&[field])?.unwrap_or(1.0),
+            ScaleRow::Disentangled => {
+                let scores = disentangled::kinds(self.fields)?.into_iter().filter(|kind| *kind).count();
+                (head_width as f64 * (1.0 + scores as f64)).powf(-0.5)
+            }
             ScaleRow::One => 1.0,
         } as f32)
     }
@@ -928,6 +1090,7 @@ impl<'a> Resolver<'a> {
                 let scale = self.shaped(&format!("{name}.weight"), &[heads, h])?;
                 HeadNorm::One(self.norm_of(h, Some(scale), None)?)
             }
+            HeadScales::Nothing => HeadNorm::One(self.norm_of(h, None, None)?),
             HeadScales::Listed => {
                 let norms = (0..heads).map(|head| self.norm(&format!("{name}.norms.{head}"), h));
                 HeadNorm::Each(norms.collect::<Result<_, _>>()?)
@@ -956,6 +1119,7 @@ impl<'a> Resolver<'a> {
                 Ok(Position::Window { table: self.shaped(&table, &[distances, self.size.heads])? })
             }
             PositionRow::None => Ok(Position::None),
+            PositionRow::Disentangled(row) => self.disentangled(&row, name),
             PositionRow::Axial(row) => {
                 let rotary = rotary::axial(fields, &row, head_width, self.row.sizes.heads)?;
                 Ok(rotary.map_or(Position::None, Position::Axial))
@@ -1015,6 +1179,36 @@ impl<'a> Resolver<'a> {
         }
     }
 
+    fn disentangled(
+        &self,
+        row: &DisentangledRow,
+        name: &impl Fn(&str) -> String,
+    ) -> Result<Position, ModelError> {
+        let Some(Spans { span, buckets }) = Spans::of(self.fields)? else { return Ok(Position::None) };
+        let width = self.size.width;
+        let rows = span.saturating_mul(2);
+        let table = self.shaped(&format!("{}{}", self.prefix, row.table), &[rows, width])?;
+        let norm = match row.norm {
+            Some(norm) if disentangled::is_normed(self.fields)? => {
+                let norm = self.norm(&format!("{}{norm}", self.prefix), width)?;
+                Some(Norm { site: None, ..norm })
+            }
+            _ => None,
+        };
+        let names = match self.row.attention.projections {
+            ProjectionsRow::Separate([query, key, _]) if disentangled::is_shared(self.fields)? => {
+                [key, query]
+            }
+            _ => row.maps,
+        };
+        let mut maps = [None; 2];
+        let kinds = disentangled::kinds(self.fields)?;
+        for ((map, own), _) in maps.iter_mut().zip(names).zip(kinds).filter(|(_, kind)| *kind) {
+            *map = Some(self.linear(&name(own), self.size.of_queries(), width)?);
+        }
+        Ok(Position::Disentangled(Disentangled { table, norm, maps, span, buckets }))
+    }
+
     fn activation(&self) -> Result<Activation, ModelError> {
         let row = &self.row.feed_forward;
         let name = self.fields.text(row.activation)?.unwrap_or(row.usual_activation);
@@ -1049,7 +1243,7 @@ impl<'a> Resolver<'a> {
                 let down = self.linear(&name(down), d, both.outputs / 2)?;
                 let inner_norm = self.inner_norm(row.inner_norm, name, down.inputs)?;
                 let inputs = GatedInputs::Concatenated(both);
-                FeedForward::Gated(Gated { inputs, inner_norm, down, activation })
+                FeedForward::Gated(Gated { inputs, limit: None, inner_norm, down, activation })
             }
         })
     }
@@ -1058,7 +1252,13 @@ impl<'a> Resolver<'a> {
         let gate = self.linear(&gate, 0, self.size.width)?;
         let up = self.linear(&up, gate.outputs, self.size.width)?;
         let down = self.linear(&down, self.size.width, gate.outputs)?;
-        Ok(Gated { inputs: GatedInputs::Separate([gate, up]), inner_norm: None, down, activation })
+        Ok(Gated {
+            inputs: GatedInputs::Separate([gate, up]),
+            limit: None,
+            inner_norm: None,
+            down,
+            activation,
+        })
     }
 
     fn experts(
@@ -1068,9 +1268,15 @@ impl<'a> Resolver<'a> {
         activation: Activation,
     ) -> Result<FeedForward, ModelError> {
         let count = self.fields.needed(row.count)?;
-        let together = row.together.map(|names| names.map(name));
-        let experts = match together.filter(|[inputs, _]| self.index.contains_key(inputs.as_str())) {
-            Some(names) => self.experts_together(&names, count, activation)?,
+        let limit = row
+            .limit
+            .map(|(field, usual)| Ok::<_, ModelError>(self.fields.number(&[field])?.unwrap_or(usual) as f32));
+        let limit = limit.transpose()?;
+        let together = row.together.map(|together| (together.names.map(name), together));
+        let is_stored =
+            |([inputs, _], _): &([String; 2], TogetherRow)| self.index.contains_key(inputs.as_str());
+        let experts = match together.filter(is_stored) {
+            Some((names, together)) => self.experts_together(&names, &together, count, activation, limit)?,
             None => {
                 let named = |path: &str, expert: usize| name(path).replace("{expert}", &expert.to_string());
                 let of = |expert| self.gated(row.expert.map(|path| named(path, expert)), activation);
@@ -1078,45 +1284,89 @@ impl<'a> Resolver<'a> {
             }
         };
         let shared = |row: SharedExpertRow| {
-            let gate = self.linear(&name(row.gate), 1, self.size.width)?;
+            let gate = row.gate.map(|gate| self.linear(&name(gate), 1, self.size.width)).transpose()?;
             Ok::<_, ModelError>(SharedExpert { gate, expert: self.gated(row.expert.map(name), activation)? })
         };
         let chosen = self.fields.count(&["num_experts_per_tok"])?.unwrap_or(row.usual_chosen);
         if chosen == 0 || chosen > count {
             return Err(self.fields.wrong("num_experts_per_tok", &format!("1 to {count}")));
         }
+        let groups = match row.groups {
+            None => None,
+            Some([of, kept]) => Some(self.groups(of, kept, count)?),
+        };
+        let routing = Routing {
+            chosen,
+            gate: row.gate,
+            correction: row.correction.map(|tensor| self.shaped(&name(tensor), &[count])).transpose()?,
+            groups,
+            normalised: self.fields.switch(row.normalised)?,
+            multiplier: self.multiplier(row.multiplier)?,
+            of_inputs: row.of_inputs,
+        };
         Ok(FeedForward::Experts {
             router: self.linear(&name(row.router), count, self.size.width)?,
             experts,
-            chosen,
-            gate: Gate::Softmax,
-            normalised: self.fields.switch(row.normalised)?,
+            routing,
             shared: row.shared.map(shared).transpose()?,
         })
     }
 
-    /// Makes the experts whose matrices are in two tensors: gate and up (experts × 2m × d), and down (experts × d × m).
+    /// Returns the number of groups of `count` experts, and of those that a token may choose from.
+    fn groups(&self, of: &str, kept: &str, count: usize) -> Result<[usize; 2], ModelError> {
+        let (groups, chosen) = (self.fields.needed(&[of])?, self.fields.needed(&[kept])?);
+        if !count.is_multiple_of(groups) {
+            return Err(self.fields.wrong(of, &format!("a divisor of the {count} experts")));
+        }
+        if chosen > groups {
+            return Err(self.fields.wrong(kept, &format!("1 to {groups}")));
+        }
+        Ok([groups, chosen])
+    }
+
+    /// Makes the experts whose matrices are in two tensors: gate and up (experts × 2m × d, or experts × d × 2m), and down (experts × d × m,
+    /// or experts × m × d).
     fn experts_together(
         &self,
         [inputs, down]: &[String; 2],
+        row: &TogetherRow,
         count: usize,
         activation: Activation,
+        limit: Option<f32>,
     ) -> Result<Vec<Gated>, ModelError> {
-        let width = self.size.width;
-        let inputs = self.shaped(inputs, &[count, 0, width])?;
-        let both = self.sizes(inputs)[1];
-        let down = self.shaped(down, &[count, width, both / 2])?;
-        self.check(inputs, &[count, (both / 2).saturating_mul(2), width])?;
-        let matrix = |weight: usize, expert: usize, outputs: usize, inputs: usize| {
+        let (width, layout) = (self.size.width, row.layout);
+        let shape = |outputs: usize, inputs: usize| match layout {
+            Layout::OutputInput => [count, outputs, inputs],
+            Layout::InputOutput => [count, inputs, outputs],
+        };
+        let biases = |weight: &str, outputs: usize| {
+            let bias = self.find(&format!("{weight}_bias"));
+            bias.map(|bias| self.check(bias, &[count, outputs]).map(|()| bias)).transpose()
+        };
+        let (of_inputs, of_down) = (inputs, down);
+        let inputs = self.shaped(inputs, &shape(0, width))?;
+        let both = self.sizes(inputs)[if layout == Layout::OutputInput { 1 } else { 2 }];
+        let down = self.shaped(down, &shape(width, both / 2))?;
+        self.check(inputs, &shape((both / 2).saturating_mul(2), width))?;
+        let [input_bias, down_bias] = [biases(of_inputs, both)?, biases(of_down, width)?];
+        let matrix = |weight: usize, bias: Option<usize>, expert: usize, outputs: usize, inputs: usize| {
             let values = (outputs as u64).saturating_mul(inputs as u64);
             let first = values.saturating_mul(expert as u64);
-            Linear { weight, first, bias: None, inputs, outputs, layout: Layout::OutputInput }
+            let first_bias = (outputs as u64).saturating_mul(expert as u64);
+            Linear { weight, first, bias, first_bias, inputs, outputs, layout }
         };
-        let of = |expert: usize| Gated {
-            inputs: GatedInputs::Concatenated(matrix(inputs, expert, both, width)),
-            inner_norm: None,
-            down: matrix(down, expert, width, both / 2),
-            activation,
+        let of = |expert: usize| {
+            let both = matrix(inputs, input_bias, expert, both, width);
+            Gated {
+                inputs: match row.interleaved {
+                    true => GatedInputs::Interleaved(both),
+                    false => GatedInputs::Concatenated(both),
+                },
+                limit,
+                inner_norm: None,
+                down: matrix(down, down_bias, expert, width, both.outputs / 2),
+                activation,
+            }
         };
         Ok((0..count).map(of).collect())
     }
@@ -1164,7 +1414,7 @@ impl<'a> Resolver<'a> {
         };
         bias.map(|bias| self.check(bias, &[vocabulary])).transpose()?;
         let (outputs, layout) = (vocabulary, Layout::OutputInput);
-        let unembedding = Linear { weight, first: 0, bias, inputs: width, outputs, layout };
+        let unembedding = Linear { weight, first: 0, bias, first_bias: 0, inputs: width, outputs, layout };
         Ok(Some(Head { transform, unembedding, multiplier, cap }))
     }
 }

@@ -83,7 +83,7 @@ pub(super) fn rotary(
                 let stretched = ((pair as f64 - first) / span).clamp(0.0, 1.0);
                 *frequency *= 1.0 - stretched + stretched / scale;
             }
-            let magnitude = |by: f64| if scale <= 1.0 { 1.0 } else { 0.1 * by * scale.ln() + 1.0 };
+            let magnitude = |by: f64| yarn_magnitude(scale, by);
             let (over, under) = (given("mscale")?, given("mscale_all_dim")?);
             let usual = match (over, under) {
                 (Some(over), Some(under)) if over != 0.0 && under != 0.0 => {
@@ -132,6 +132,23 @@ pub(super) fn rotary(
         }
     }
     Ok(Rotary { frequencies: narrowed(plain), longer, factor: factor as f32, pairing })
+}
+
+/// Returns a factor of queries and of keys. It makes their products larger in long sequences (DeepSeek's `yarn_apply_mscale`).
+pub(super) fn magnitude(fields: &Fields<'_>) -> Result<f64, ModelError> {
+    let number = |name: &str| {
+        let fields_of = [format!("rope_parameters.{name}"), format!("rope_scaling.{name}")];
+        fields.number(&[&fields_of[0], &fields_of[1]])
+    };
+    Ok(match (number("mscale_all_dim")?, number("factor")?) {
+        (Some(by), Some(scale)) if by != 0.0 => yarn_magnitude(scale, by),
+        _ => 1.0,
+    })
+}
+
+/// YaRN's factor for positions stretched by `scale`.
+fn yarn_magnitude(scale: f64, by: f64) -> f64 {
+    if scale <= 1.0 { 1.0 } else { 0.1 * by * scale.ln() + 1.0 }
 }
 
 /// Makes the code of patches that turns heads of `channels` channels, if there is one. `heads` is the field with the number of heads.

@@ -5,8 +5,10 @@
 //! code and uses its names. `{layer}` and `{expert}` are numbers.
 
 use crate::model::operation::Centring;
+use crate::model::operation::Gate;
 use crate::model::operation::Layout;
 use crate::model::operation::Pairing;
+use crate::model::operation::ProjectionPlace;
 use crate::model::operation::Reads;
 use crate::model::operation::Resizing;
 
@@ -65,6 +67,8 @@ pub struct Row {
     pub projector: Option<ProjectorRow>,
     /// Feed-forward part.
     pub feed_forward: FeedForwardRow,
+    /// Convolution over the tokens after the first block.
+    pub convolution: Option<LocalRow>,
     /// Norm after the last block.
     pub final_norm: Option<&'static str>,
     /// Whether that norm is present.
@@ -78,6 +82,8 @@ pub struct Row {
     pub residual_multiplier: Option<&'static str>,
     /// Beginnings or ends of the names of tensors that take no part: masks, poolers, other heads.
     pub apart: &'static [&'static str],
+    /// Field with the number of further blocks, which predict later tokens and take no part.
+    pub later_blocks: Option<&'static str>,
     /// Further tensors and sizes, for catalogues from a configuration alone.
     pub stored: StoredRow,
 }
@@ -122,6 +128,8 @@ pub enum Given {
     Absent,
     /// 0 or null. The field must exist, because the family's code has another default.
     Zero,
+    /// Any value, here or in this field, because the family's code has a default that the row does not.
+    Or(&'static str),
 }
 
 /// A truth value that is fixed or read from a field.
@@ -170,14 +178,16 @@ pub struct EmbeddingRow {
     pub tokens: &'static str,
     /// Table of positions, its row for the first position, and the field with the id that has none.
     pub positions: Option<(&'static str, usize, Option<&'static str>)>,
-    /// Table of segments.
+    /// Whether there are such positions.
+    pub positioned: Switch,
+    /// Table of segments, unless `type_vocab_size` is 0.
     pub segments: Option<&'static str>,
     /// Norm of the sum.
     pub norm: Option<&'static str>,
     /// Map to the width of the stream, if the checkpoint has it.
     pub projection: Option<&'static str>,
-    /// Whether the projection comes before the positions, which then have the width of the stream. Otherwise it comes after the norm.
-    pub projection_first: bool,
+    /// Where that map comes.
+    pub projection_place: ProjectionPlace,
     /// Factor of the rows.
     pub multiplier: Multiplier,
 }
@@ -377,6 +387,11 @@ pub struct AttentionRow {
     pub cap: Option<(&'static str, f64)>,
     /// Field with a bound for queries, keys and values.
     pub clip: Option<&'static str>,
+    /// Tensor of a score for each query head, to which no value belongs.
+    pub sinks: Option<&'static str>,
+    /// Fields, with their defaults, of lengths. In longer sequences the code does something that a run does not: it divides them into
+    /// chunks, or makes the queries of later tokens larger.
+    pub longest: &'static [(&'static str, Option<usize>)],
 }
 
 /// Fields with the heads of layers that have no window, if these differ from those that have one (Gemma 4).
@@ -394,24 +409,27 @@ pub struct GlobalRow {
 /// every `full_attention_interval`-th. Its sizes are in the fields that begin with `linear_`.
 #[derive(Debug, Clone, Copy)]
 pub struct DeltaRow {
-    /// Map to queries, keys and values.
-    pub projection: &'static str,
-    /// Tensor of the convolution over them.
+    /// Maps to queries, keys and values, to gates, and to the numbers that β and α are made of.
+    pub projections: DeltaProjectionsRow,
+    /// Tensor of the convolution over queries, keys and values.
     pub convolution: &'static str,
-    /// Map to the numbers whose sigmoids are β.
-    pub strength: &'static str,
-    /// Map to the numbers of which α is made.
-    pub decay: &'static str,
     /// Tensor of the logarithms of the rates of decay.
     pub rates: &'static str,
     /// Tensor of the biases of decay.
     pub biases: &'static str,
     /// Norm of the output of each head. γ is w, whatever the other norms have.
     pub norm: &'static str,
-    /// Map to the gates of the output.
-    pub gate: &'static str,
     /// Map back to the stream.
     pub output: &'static str,
+}
+
+/// Names of the maps of linear attention.
+#[derive(Debug, Clone, Copy)]
+pub enum DeltaProjectionsRow {
+    /// Maps to queries, keys and values; to the gates of the output; to the numbers whose sigmoids are β; to those of which α is made.
+    Separate([&'static str; 4]),
+    /// A map to the query, the key, the values and the gates of each key head in turn, and one to both numbers of its value heads.
+    Grouped([&'static str; 2]),
 }
 
 /// Names of a decoder's attention to its encoder. Its heads, its scale and its memory layout are those of the decoder's other attention.
@@ -465,6 +483,8 @@ pub enum HeadScales {
     Matrix,
     /// A vector of h values for each head, `NAME.norms.HEAD`.
     Listed,
+    /// None. Only layers with a position code have such norms. It comes before them: turns do not change the length of a vector.
+    Nothing,
 }
 
 /// Maps to queries, keys and values.
@@ -476,6 +496,28 @@ pub enum ProjectionsRow {
     Concatenated(&'static str),
     /// One matrix, with the queries, the key and the value of each key head in turn.
     Grouped(&'static str),
+    /// By a narrow vector for keys and values.
+    Latent(LatentRow),
+}
+
+/// Names of multi-head latent attention. Its sizes are in `q_lora_rank`, `kv_lora_rank`, `qk_nope_head_dim`, `qk_rope_head_dim` and
+/// `v_head_dim`.
+#[derive(Debug, Clone, Copy)]
+pub struct LatentRow {
+    /// Map to queries, if `q_lora_rank` is null.
+    pub queries: &'static str,
+    /// Otherwise the map to their narrow vector, its norm, and the map from there to queries.
+    pub narrow: [&'static str; 3],
+    /// Map to the narrow vector of keys and values, and to the turned channels of the keys.
+    pub compress: &'static str,
+    /// Norm of that vector.
+    pub norm: &'static str,
+    /// Map from it to keys and values.
+    pub expand: &'static str,
+    /// ε of both norms. No field states it.
+    pub epsilon: f64,
+    /// Whether the channels that turn are neighbours.
+    pub interleaved: Switch,
 }
 
 /// Position code of attention.
@@ -504,6 +546,8 @@ pub enum PositionRow {
     CoarseAlibi,
     /// Buckets of distances (T5): table, fields of the number of buckets and of the furthest distance.
     Relative(&'static str),
+    /// Keys and queries of positions (DeBERTa).
+    Disentangled(DisentangledRow),
     /// A bias for each head and distance in rows and columns of patches (BEiT).
     Window {
         /// Table of each block, if this field says so.
@@ -511,6 +555,19 @@ pub enum PositionRow {
         /// One table for all blocks, if this field says so.
         shared: (&'static str, Switch),
     },
+}
+
+/// Names of disentangled attention. Its fields are those of transformers' DeBERTa v2.
+#[derive(Debug, Clone, Copy)]
+pub struct DisentangledRow {
+    /// Table of positions, in the stack.
+    pub table: &'static str,
+    /// Norm of its rows, in the stack, if `norm_rel_ebd` asks for it.
+    pub norm: Option<&'static str>,
+    /// Maps of a block to the keys and to the queries of positions, unless `share_att_key` says that they are those of the tokens.
+    pub maps: [&'static str; 2],
+    /// Whether these maps have biases.
+    pub biases: [Switch; 2],
 }
 
 /// A rotary code of the rows and columns of patches, which turns all channels of a head.
@@ -581,6 +638,8 @@ pub enum ScaleRow {
     RootOf(&'static str, f64),
     /// A field, with default 1.
     Field(&'static str),
+    /// 1/√ of h times one more than the kinds of scores of positions (DeBERTa).
+    Disentangled,
     /// 1.
     One,
 }
@@ -618,27 +677,67 @@ pub struct ExpertsRow {
     pub router: &'static str,
     /// Names of gate, up and down of each expert, where each has its own tensors.
     pub expert: [&'static str; 3],
-    /// Tensors of all experts together, in families that also store these: gate and up (experts × 2m × d), and down (experts × d × m).
-    pub together: Option<[&'static str; 2]>,
+    /// Tensors of all experts together, in families that also store these.
+    pub together: Option<TogetherRow>,
     /// An expert of all tokens.
     pub shared: Option<SharedExpertRow>,
     /// Fields with the number of experts.
     pub count: &'static [&'static str],
     /// How many experts process a token, if `num_experts_per_tok` is missing.
     pub usual_chosen: usize,
+    /// How scores become weights.
+    pub gate: Gate,
+    /// Tensor of a number for each expert, which is added to its weight while experts are chosen.
+    pub correction: Option<&'static str>,
+    /// Fields with the number of groups of experts, and of those that a token may choose from.
+    pub groups: Option<[&'static str; 2]>,
     /// Whether the weights of the chosen experts sum to 1.
     pub normalised: Switch,
+    /// Factor of the weights after that.
+    pub multiplier: Multiplier,
+    /// Whether a weight multiplies the input of its expert instead of the output.
+    pub of_inputs: bool,
+    /// Field and default of L, which bounds gate and up of an expert. 1 is then added to up.
+    pub limit: Option<(&'static str, f64)>,
+}
+
+/// Tensors of all experts together.
+#[derive(Debug, Clone, Copy)]
+pub struct TogetherRow {
+    /// Names of the tensor of gate and up, and of down. Their biases are in tensors whose names end in `_bias`, if there are any.
+    pub names: [&'static str; 2],
+    /// How each matrix is stored.
+    pub layout: Layout,
+    /// Whether outputs of gate and up alternate. Otherwise those of the gate come first.
+    pub interleaved: bool,
 }
 
 /// Names of an expert that processes all tokens.
 #[derive(Debug, Clone, Copy)]
 pub struct SharedExpertRow {
     /// Map to the number whose sigmoid multiplies its output.
-    pub gate: &'static str,
+    pub gate: Option<&'static str>,
     /// Gate, up and down.
     pub expert: [&'static str; 3],
     /// Field with its hidden width.
     pub width: &'static str,
+    /// Field with a factor of that width. Default 1.
+    pub count: Option<&'static str>,
+}
+
+/// A convolution over the tokens of a sequence beside the first block, whose input it reads: stream ← norm(stream + act(conv(input))).
+#[derive(Debug, Clone, Copy)]
+pub struct LocalRow {
+    /// The convolution, in the stack.
+    pub map: &'static str,
+    /// Norm of the sum, in the stack.
+    pub norm: &'static str,
+    /// Field with the tokens that it reads at once. 0, or no field: there is none.
+    pub kernel: &'static str,
+    /// Field with its groups of channels. Only 1, which is the default, runs.
+    pub groups: &'static str,
+    /// Field and default of its activation.
+    pub activation: (&'static str, &'static str),
 }
 
 /// Names for the map from the last hidden states to logits.
@@ -798,10 +897,11 @@ pub(super) const LLAMA: Row = Row {
     embedding: EmbeddingRow {
         tokens: "embed_tokens.weight",
         positions: None,
+        positioned: ALWAYS,
         segments: None,
         norm: None,
         projection: None,
-        projection_first: false,
+        projection_place: ProjectionPlace::Last,
         multiplier: Multiplier::None,
     },
     patches: None,
@@ -831,6 +931,8 @@ pub(super) const LLAMA: Row = Row {
         scale: ScaleRow::RootOfHead,
         cap: None,
         clip: None,
+        sinks: None,
+        longest: &[],
     },
     feed_forward: FeedForwardRow {
         shape: FeedForwardShape::Gated(["mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"]),
@@ -839,6 +941,7 @@ pub(super) const LLAMA: Row = Row {
         inner_norm: None,
         experts: None,
     },
+    convolution: None,
     final_norm: Some("norm"),
     final_norm_present: ALWAYS,
     head: HeadRow {
@@ -854,6 +957,7 @@ pub(super) const LLAMA: Row = Row {
     feature_layer: None,
     residual_multiplier: None,
     apart: &["rotary_emb.inv_freq"],
+    later_blocks: None,
     stored: StoredRow {
         feed_forward_bias: Switch::Field("mlp_bias", false),
         ..attention_bias("attention_bias", false)
@@ -861,7 +965,7 @@ pub(super) const LLAMA: Row = Row {
 };
 
 const MISTRAL: Row = Row {
-    families: &["mistral"],
+    families: &["mistral", "ministral"],
     given: &[],
     neutral: &[],
     sizes: Sizes { key_heads: KeyHeads::Field("num_key_value_heads", Some(8)), ..LLAMA.sizes },
@@ -1320,7 +1424,7 @@ const OPT: Row = Row {
     embedding: EmbeddingRow {
         positions: Some(("embed_positions.weight", 2, None)),
         projection: Some("project_in"),
-        projection_first: true,
+        projection_place: ProjectionPlace::First,
         ..LLAMA.embedding
     },
     norm: norm(LAYER, "", 1e-5),
@@ -1751,6 +1855,136 @@ const NEMOTRON: Row = Row {
     ..LLAMA
 };
 
+/// DeBERTa v2 and v3. The configuration says which scores of positions there are, and which of their maps are those of the tokens.
+const DEBERTA_V2: Row = Row {
+    families: &["deberta-v2"],
+    given: &[("legacy", Given::Usually(true)), ("tie_word_embeddings", Given::Usually(true))],
+    usual: &[("type_vocab_size", 0)],
+    neutral: &[
+        "embedding_size",
+        "padding_idx",
+        "pooler_hidden_act",
+        "pooler_hidden_size",
+        // Read only where they matter.
+        "conv_act",
+        "conv_groups",
+        "max_relative_positions",
+        "norm_rel_ebd",
+        "position_buckets",
+        "share_att_key",
+    ],
+    prefixes: &["deberta.", ""],
+    sizes: Sizes { head_width: Some("attention_head_size"), ..BERT.sizes },
+    embedding: EmbeddingRow {
+        positioned: Switch::Field("position_biased_input", true),
+        projection: Some("embeddings.embed_proj"),
+        projection_place: ProjectionPlace::BeforeNorm,
+        ..BERT.embedding
+    },
+    norm: norm(LAYER, "layer_norm_eps", 1e-7),
+    attention: AttentionRow {
+        projections: ProjectionsRow::Separate([
+            "attention.self.query_proj",
+            "attention.self.key_proj",
+            "attention.self.value_proj",
+        ]),
+        position: PositionRow::Disentangled(DisentangledRow {
+            table: "encoder.rel_embeddings.weight",
+            norm: Some("encoder.LayerNorm"),
+            maps: ["attention.self.pos_key_proj", "attention.self.pos_query_proj"],
+            biases: [ALWAYS; 2],
+        }),
+        scale: ScaleRow::Disentangled,
+        ..BERT.attention
+    },
+    convolution: Some(LocalRow {
+        map: "encoder.conv.conv",
+        norm: "encoder.conv.LayerNorm",
+        kernel: "conv_kernel_size",
+        groups: "conv_groups",
+        activation: ("conv_act", "tanh"),
+    }),
+    apart: &[
+        "pooler.",
+        "classifier.",
+        "qa_outputs.",
+        "embeddings.position_ids",
+        // Some checkpoints have parameters that their configuration leaves out.
+        "embeddings.position_embeddings.",
+        "encoder.rel_embeddings.",
+        "encoder.LayerNorm.",
+        "cls.predictions.decoder.",
+        // The head of the checkpoints of DeBERTa's own code, which transformers reads only if `legacy` is false.
+        "lm_predictions.",
+        "mask_predictions.",
+    ],
+    stored: StoredRow { embedding_width: Some("embedding_size"), embedding_bias: NEVER, ..BERT.stored },
+    ..BERT
+};
+
+/// The same with the head of DeBERTa's own code, in which the dense matrix has the width of the stream.
+const DEBERTA_V2_OWN_HEAD: Row = Row {
+    given: &[("legacy", Given::Only(false)), ("tie_word_embeddings", Given::Usually(true))],
+    head: HeadRow {
+        unembedding: "lm_predictions.lm_head.decoder",
+        bias: Some("lm_predictions.lm_head.bias"),
+        transform: Some((["lm_predictions.lm_head.dense", "lm_predictions.lm_head.LayerNorm"], None)),
+        ..DEBERTA_V2.head
+    },
+    apart: &[
+        "pooler.",
+        "classifier.",
+        "qa_outputs.",
+        "embeddings.position_ids",
+        "embeddings.position_embeddings.",
+        "encoder.rel_embeddings.",
+        "encoder.LayerNorm.",
+        "cls.",
+        "mask_predictions.",
+    ],
+    ..DEBERTA_V2
+};
+
+/// The first DeBERTa. Distances have no buckets, and queries, keys and values have one matrix.
+const DEBERTA: Row = Row {
+    families: &["deberta"],
+    given: &[
+        ("legacy", Given::Usually(true)),
+        ("tie_word_embeddings", Given::Usually(true)),
+        ("position_buckets", Given::Absent),
+        ("share_att_key", Given::Usually(false)),
+        ("talking_head", Given::Usually(false)),
+    ],
+    sizes: BERT.sizes,
+    attention: AttentionRow {
+        projections: ProjectionsRow::Grouped("attention.self.in_proj"),
+        biases: [Some("attention.self.q_bias"), None, Some("attention.self.v_bias")],
+        position: PositionRow::Disentangled(DisentangledRow {
+            table: "encoder.rel_embeddings.weight",
+            norm: None,
+            maps: ["attention.self.pos_proj", "attention.self.pos_q_proj"],
+            biases: [NEVER, ALWAYS],
+        }),
+        ..DEBERTA_V2.attention
+    },
+    convolution: None,
+    stored: StoredRow { projection_bias: NEVER, separate_bias: ALWAYS, ..DEBERTA_V2.stored },
+    ..DEBERTA_V2
+};
+
+const DEBERTA_OWN_HEAD: Row = Row {
+    given: &[
+        ("legacy", Given::Only(false)),
+        ("tie_word_embeddings", Given::Usually(true)),
+        ("position_buckets", Given::Absent),
+        ("share_att_key", Given::Usually(false)),
+        ("talking_head", Given::Usually(false)),
+    ],
+    head: DEBERTA_V2_OWN_HEAD.head,
+    apart: DEBERTA_V2_OWN_HEAD.apart,
+    ..DEBERTA
+};
+
 const MODERNBERT: Row = Row {
     families: &["modernbert"],
     given: &[],
@@ -2017,6 +2251,27 @@ const GRANITE: Row = Row {
     ..LLAMA
 };
 
+/// A softmax over all experts.
+const SOFTMAX_EXPERTS: ExpertsRow = ExpertsRow {
+    router: "mlp.gate",
+    expert: [
+        "mlp.experts.{expert}.gate_proj",
+        "mlp.experts.{expert}.up_proj",
+        "mlp.experts.{expert}.down_proj",
+    ],
+    together: None,
+    shared: None,
+    count: &["num_experts", "num_local_experts"],
+    usual_chosen: 8,
+    gate: Gate::Softmax,
+    correction: None,
+    groups: None,
+    normalised: Switch::Field("norm_topk_prob", false),
+    multiplier: Multiplier::None,
+    of_inputs: false,
+    limit: None,
+};
+
 const MIXTRAL: Row = Row {
     families: &["mixtral"],
     norm: norm(RMS, "rms_norm_eps", 1e-5),
@@ -2033,11 +2288,10 @@ const MIXTRAL: Row = Row {
                 "block_sparse_moe.experts.{expert}.w3",
                 "block_sparse_moe.experts.{expert}.w2",
             ],
-            together: None,
-            shared: None,
             count: &["num_local_experts"],
             usual_chosen: 2,
-            normalised: Switch::Is(true),
+            normalised: ALWAYS,
+            ..SOFTMAX_EXPERTS
         }),
         ..LLAMA.feed_forward
     },
@@ -2056,22 +2310,7 @@ const QWEN3_MOE: Row = Row {
         "mlp_only_layers",
     ],
     sizes: Sizes { usual_head_width: None, ..QWEN3.sizes },
-    feed_forward: FeedForwardRow {
-        experts: Some(ExpertsRow {
-            router: "mlp.gate",
-            expert: [
-                "mlp.experts.{expert}.gate_proj",
-                "mlp.experts.{expert}.up_proj",
-                "mlp.experts.{expert}.down_proj",
-            ],
-            together: None,
-            shared: None,
-            count: &["num_experts", "num_local_experts"],
-            usual_chosen: 8,
-            normalised: Switch::Field("norm_topk_prob", false),
-        }),
-        ..LLAMA.feed_forward
-    },
+    feed_forward: FeedForwardRow { experts: Some(SOFTMAX_EXPERTS), ..LLAMA.feed_forward },
     stored: StoredRow { expert_width: "moe_intermediate_size", ..QWEN3.stored },
     ..QWEN3
 };
@@ -2122,14 +2361,16 @@ const QWEN3_5: Row = Row {
         ..LLAMA.attention
     },
     delta_rule: Some(DeltaRow {
-        projection: "linear_attn.in_proj_qkv",
+        projections: DeltaProjectionsRow::Separate([
+            "linear_attn.in_proj_qkv",
+            "linear_attn.in_proj_z",
+            "linear_attn.in_proj_b",
+            "linear_attn.in_proj_a",
+        ]),
         convolution: "linear_attn.conv1d.weight",
-        strength: "linear_attn.in_proj_b",
-        decay: "linear_attn.in_proj_a",
         rates: "linear_attn.A_log",
         biases: "linear_attn.dt_bias",
         norm: "linear_attn.norm",
-        gate: "linear_attn.in_proj_z",
         output: "linear_attn.out_proj",
     }),
     // Further layers that predict later tokens.
@@ -2152,30 +2393,25 @@ const QWEN3_5_NESTED: Row = Row {
     ..QWEN3_5
 };
 
-const QWEN3_5_EXPERTS: FeedForwardRow = FeedForwardRow {
-    experts: Some(ExpertsRow {
-        router: "mlp.gate",
-        expert: [
-            "mlp.experts.{expert}.gate_proj",
-            "mlp.experts.{expert}.up_proj",
-            "mlp.experts.{expert}.down_proj",
-        ],
-        together: Some(["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]),
-        shared: Some(SharedExpertRow {
-            gate: "mlp.shared_expert_gate",
-            expert: [
-                "mlp.shared_expert.gate_proj",
-                "mlp.shared_expert.up_proj",
-                "mlp.shared_expert.down_proj",
-            ],
-            width: "shared_expert_intermediate_size",
-        }),
-        count: &["num_experts"],
-        usual_chosen: 8,
-        normalised: Switch::Is(true),
+const QWEN3_5_EXPERTS_ROW: ExpertsRow = ExpertsRow {
+    together: Some(TogetherRow {
+        names: ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"],
+        layout: Layout::OutputInput,
+        interleaved: false,
     }),
-    ..LLAMA.feed_forward
+    shared: Some(SharedExpertRow {
+        gate: Some("mlp.shared_expert_gate"),
+        expert: ["mlp.shared_expert.gate_proj", "mlp.shared_expert.up_proj", "mlp.shared_expert.down_proj"],
+        width: "shared_expert_intermediate_size",
+        count: None,
+    }),
+    count: &["num_experts"],
+    normalised: ALWAYS,
+    ..SOFTMAX_EXPERTS
 };
+
+const QWEN3_5_EXPERTS: FeedForwardRow =
+    FeedForwardRow { experts: Some(QWEN3_5_EXPERTS_ROW), ..LLAMA.feed_forward };
 
 const QWEN3_5_MOE: Row = Row {
     families: &["qwen3_5_moe_text"],
@@ -2191,8 +2427,304 @@ const QWEN3_5_MOE_NESTED: Row = Row {
     ..QWEN3_5_NESTED
 };
 
+/// Its linear attention has two maps, each with the outputs of one key head after the other.
+const QWEN3_NEXT: Row = Row {
+    families: &["qwen3_next"],
+    given: &[],
+    neutral: &[
+        "attention_bias",
+        "decoder_sparse_step",
+        "full_attention_interval",
+        "intermediate_size",
+        "mlp_only_layers",
+        "moe_intermediate_size",
+        "shared_expert_intermediate_size",
+    ],
+    delta_rule: Some(DeltaRow {
+        projections: DeltaProjectionsRow::Grouped(["linear_attn.in_proj_qkvz", "linear_attn.in_proj_ba"]),
+        convolution: "linear_attn.conv1d.weight",
+        rates: "linear_attn.A_log",
+        biases: "linear_attn.dt_bias",
+        norm: "linear_attn.norm",
+        output: "linear_attn.out_proj",
+    }),
+    feed_forward: FeedForwardRow {
+        experts: Some(ExpertsRow {
+            together: None,
+            usual_chosen: 10,
+            normalised: Switch::Field("norm_topk_prob", true),
+            ..QWEN3_5_EXPERTS_ROW
+        }),
+        ..LLAMA.feed_forward
+    },
+    stored: QWEN3_5_MOE.stored,
+    ..QWEN3_5
+};
+
+/// Every second layer sees a window. Each head has a sink, and each expert a gate and an up value with a bound.
+const GPT_OSS: Row = Row {
+    families: &["gpt_oss"],
+    given: &[
+        ("swiglu_alpha", Given::Number(1.702)),
+        ("rope_parameters.rope_type", Given::Or("rope_scaling.rope_type")),
+    ],
+    neutral: &[
+        "attention_bias",
+        // Older names of fields that count.
+        "experts_per_token",
+        "initial_context_length",
+        // The experts have the activation of `swiglu_alpha`, whatever it says.
+        "hidden_act",
+    ],
+    sizes: Sizes {
+        key_heads: KeyHeads::Field("num_key_value_heads", Some(8)),
+        usual_head_width: Some(64),
+        ..LLAMA.sizes
+    },
+    norm: norm(RMS, "rms_norm_eps", 1e-5),
+    attention: AttentionRow {
+        position: rotary(150_000.0),
+        windows: Windows::Every {
+            window: ("sliding_window", 128),
+            pattern: &[],
+            usual_pattern: 2,
+            first: false,
+        },
+        sinks: Some("self_attn.sinks"),
+        ..LLAMA.attention
+    },
+    feed_forward: FeedForwardRow {
+        activation: &[],
+        usual_activation: "quick_gelu",
+        experts: Some(ExpertsRow {
+            router: "mlp.router",
+            together: Some(TogetherRow {
+                names: ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"],
+                layout: Layout::InputOutput,
+                interleaved: true,
+            }),
+            count: &["num_local_experts"],
+            usual_chosen: 4,
+            // A softmax over the chosen ones.
+            normalised: ALWAYS,
+            limit: Some(("swiglu_limit", 7.0)),
+            ..SOFTMAX_EXPERTS
+        }),
+        ..LLAMA.feed_forward
+    },
+    stored: StoredRow { feed_forward_bias: ALWAYS, ..attention_bias("attention_bias", true) },
+    ..LLAMA
+};
+
+/// Keys and values come from a narrow vector. Experts are in groups.
+const DEEPSEEK_V3: Row = Row {
+    families: &["deepseek_v3"],
+    given: &[
+        ("scoring_func", Given::Text("sigmoid")),
+        ("topk_method", Given::Text("noaux_tc")),
+        ("moe_layer_freq", Given::Number(1.0)),
+    ],
+    usual: &[
+        ("q_lora_rank", 1536),
+        ("kv_lora_rank", 512),
+        ("qk_nope_head_dim", 128),
+        ("qk_rope_head_dim", 64),
+        ("v_head_dim", 128),
+        ("n_group", 8),
+        ("topk_group", 4),
+    ],
+    neutral: &[
+        "attention_bias",
+        "aux_loss_alpha",
+        "ep_size",
+        "first_k_dense_replace",
+        "head_dim",
+        "moe_intermediate_size",
+        "n_shared_experts",
+        // Every head has its own keys.
+        "num_key_value_heads",
+        "num_nextn_predict_layers",
+        "pretraining_tp",
+        "qk_head_dim",
+        "seq_aux",
+    ],
+    sizes: Sizes {
+        key_heads: KeyHeads::All,
+        head_width: Some("qk_nope_head_dim"),
+        usual_head_width: Some(128),
+        ..LLAMA.sizes
+    },
+    attention: AttentionRow {
+        projections: ProjectionsRow::Latent(LatentRow {
+            queries: "self_attn.q_proj",
+            narrow: ["self_attn.q_a_proj", "self_attn.q_a_layernorm", "self_attn.q_b_proj"],
+            compress: "self_attn.kv_a_proj_with_mqa",
+            norm: "self_attn.kv_a_layernorm",
+            expand: "self_attn.kv_b_proj",
+            epsilon: 1e-6,
+            interleaved: Switch::Field("rope_interleave", true),
+        }),
+        ..LLAMA.attention
+    },
+    feed_forward: FeedForwardRow {
+        experts: Some(ExpertsRow {
+            shared: Some(SharedExpertRow {
+                gate: None,
+                expert: [
+                    "mlp.shared_experts.gate_proj",
+                    "mlp.shared_experts.up_proj",
+                    "mlp.shared_experts.down_proj",
+                ],
+                width: "moe_intermediate_size",
+                count: Some("n_shared_experts"),
+            }),
+            count: &["n_routed_experts", "num_local_experts"],
+            gate: Gate::Sigmoid,
+            correction: Some("mlp.gate.e_score_correction_bias"),
+            groups: Some(["n_group", "topk_group"]),
+            normalised: Switch::Field("norm_topk_prob", true),
+            multiplier: Multiplier::Usually("routed_scaling_factor", 2.5),
+            ..SOFTMAX_EXPERTS
+        }),
+        ..LLAMA.feed_forward
+    },
+    later_blocks: Some("num_nextn_predict_layers"),
+    stored: StoredRow { expert_width: "moe_intermediate_size", ..attention_bias("attention_bias", false) },
+    ..LLAMA
+};
+
+/// Every fourth layer has no rotary positions. The others see chunks, which only matter to long sequences.
+const LLAMA4: Row = Row {
+    families: &["llama4_text"],
+    given: &[],
+    neutral: &[
+        "attention_bias",
+        "attn_scale",
+        "attn_temperature_tuning",
+        "for_llm_compressor",
+        "interleave_moe_layer_step",
+        "intermediate_size_mlp",
+        "layer_types",
+        "moe_layers",
+        "no_rope_layer_interval",
+        "router_jitter_noise",
+    ],
+    sizes: Sizes {
+        key_heads: KeyHeads::Field("num_key_value_heads", Some(8)),
+        usual_head_width: Some(128),
+        ..LLAMA.sizes
+    },
+    norm: norm(RMS, "rms_norm_eps", 1e-5),
+    attention: AttentionRow {
+        qk_norm: Some(HeadNormsRow {
+            names: ["", ""],
+            scales: HeadScales::Nothing,
+            shift: NEVER,
+            present: Switch::Field("use_qk_norm", true),
+        }),
+        position: PositionRow::Rotary {
+            pairing: Pairing::Interleaved,
+            theta: &["rope_theta"],
+            usual_theta: 500_000.0,
+            turned: Turned::All,
+            local_theta: None,
+        },
+        unplaced: Unplaced::Listed("no_rope_layers", ("no_rope_layer_interval", 4)),
+        longest: &[("attention_chunk_size", Some(8192)), ("floor_scale", Some(8192))],
+        ..LLAMA.attention
+    },
+    feed_forward: FeedForwardRow {
+        shape: FeedForwardShape::Gated([
+            "feed_forward.gate_proj",
+            "feed_forward.up_proj",
+            "feed_forward.down_proj",
+        ]),
+        experts: Some(ExpertsRow {
+            router: "feed_forward.router",
+            together: Some(TogetherRow {
+                names: ["feed_forward.experts.gate_up_proj", "feed_forward.experts.down_proj"],
+                layout: Layout::InputOutput,
+                interleaved: false,
+            }),
+            shared: Some(SharedExpertRow {
+                gate: None,
+                expert: [
+                    "feed_forward.shared_expert.gate_proj",
+                    "feed_forward.shared_expert.up_proj",
+                    "feed_forward.shared_expert.down_proj",
+                ],
+                width: "intermediate_size",
+                count: None,
+            }),
+            count: &["num_local_experts"],
+            usual_chosen: 1,
+            gate: Gate::Sigmoid,
+            normalised: NEVER,
+            of_inputs: true,
+            ..SOFTMAX_EXPERTS
+        }),
+        ..LLAMA.feed_forward
+    },
+    stored: StoredRow {
+        hidden_width: HiddenWidth::Field("intermediate_size_mlp"),
+        ..attention_bias("attention_bias", false)
+    },
+    ..LLAMA
+};
+
+/// The text of a model that also reads images.
+const LLAMA4_NESTED: Row = Row {
+    families: &["llama4"],
+    part: Some("text_config"),
+    prefixes: &["language_model.model.", "model.language_model."],
+    head: HeadRow { unembedding: "language_model.lm_head", otherwise: Some("lm_head"), ..LLAMA.head },
+    apart: &["vision_model.", "multi_modal_projector."],
+    ..LLAMA4
+};
+
+/// Queries become larger beyond the length of the first training.
+const MINISTRAL3: Row = Row {
+    families: &["ministral3"],
+    given: &[("rope_parameters.rope_type", Given::Or("rope_parameters.type"))],
+    neutral: &["rope_parameters.llama_4_scaling_beta", "rope_parameters.max_position_embeddings"],
+    sizes: Sizes { usual_head_width: Some(128), ..MISTRAL.sizes },
+    norm: norm(RMS, "rms_norm_eps", 1e-5),
+    attention: AttentionRow {
+        position: rotary(1_000_000.0),
+        windows: Windows::All("sliding_window", None),
+        longest: &[("rope_parameters.original_max_position_embeddings", None)],
+        ..MISTRAL.attention
+    },
+    ..MISTRAL
+};
+
+/// The text of a model that also reads images.
+const MINISTRAL3_NESTED: Row = Row {
+    families: &["mistral3"],
+    given: &[
+        ("text_config.model_type", Given::OnlyText("ministral3")),
+        ("text_config.rope_parameters.rope_type", Given::Or("text_config.rope_parameters.type")),
+    ],
+    part: Some("text_config"),
+    around_part: true,
+    prefixes: LLAMA4_NESTED.prefixes,
+    head: LLAMA4_NESTED.head,
+    neutral: &[
+        "rope_parameters.llama_4_scaling_beta",
+        "rope_parameters.max_position_embeddings",
+        "image_token_index",
+        "image_token_id",
+        "multimodal_projector_bias",
+        "projector_hidden_act",
+        "spatial_merge_size",
+        "vision_feature_layer",
+    ],
+    apart: &["vision_tower.", "multi_modal_projector."],
+    ..MINISTRAL3
+};
+
 /// All rows of families that read text.
-pub(super) static TEXT: [Row; 51] = [
+pub(super) static TEXT: [Row; 62] = [
     LLAMA,
     MISTRAL,
     MIXTRAL,
@@ -2203,6 +2735,13 @@ pub(super) static TEXT: [Row; 51] = [
     QWEN3_5_NESTED,
     QWEN3_5_MOE,
     QWEN3_5_MOE_NESTED,
+    QWEN3_NEXT,
+    GPT_OSS,
+    DEEPSEEK_V3,
+    LLAMA4,
+    LLAMA4_NESTED,
+    MINISTRAL3,
+    MINISTRAL3_NESTED,
     GEMMA,
     GEMMA2,
     GEMMA3,
@@ -2241,6 +2780,10 @@ pub(super) static TEXT: [Row; 51] = [
     ELECTRA,
     ALBERT,
     MPNET,
+    DEBERTA_V2,
+    DEBERTA_V2_OWN_HEAD,
+    DEBERTA,
+    DEBERTA_OWN_HEAD,
     MODERNBERT,
     T5,
     T5_GATED,

@@ -63,11 +63,14 @@ pub(super) fn is_placed(
             windowed || field.is_some_and(|field| fields.mentions(field) && fields.get(field).is_none())
         }
         Unplaced::Listed(list, (interval, usual)) => match fields.get(list) {
-            Some(listed) => match listed.get(layer).and_then(Value::as_u64) {
-                Some(place @ 0..=1) => place == 1,
-                _ => return Err(fields.wrong(list, "0 or 1 for each layer")),
-            },
-            None => {
+            // Published files of Llama 4 leave the choice to the code by an empty list.
+            Some(listed) if listed.as_array().is_none_or(|listed| !listed.is_empty()) => {
+                match listed.get(layer).and_then(Value::as_u64) {
+                    Some(place @ 0..=1) => place == 1,
+                    _ => return Err(fields.wrong(list, "0 or 1 for each layer")),
+                }
+            }
+            _ => {
                 let period = fields.count(&[interval])?.unwrap_or(usual).max(1);
                 !layer.saturating_add(1).is_multiple_of(period)
             }

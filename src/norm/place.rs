@@ -73,7 +73,10 @@ pub(super) fn place(catalogue: &Catalogue<'_>, sites: &mut [NormSite], builds: &
         site.stream = stack.map(str::to_owned);
     }
     for site in sites.iter_mut().filter(|site| site.block.is_none()) {
-        (site.role, site.place) = place_outside_blocks(site, &ends);
+        (site.role, site.place) = match normalises_positions(catalogue, site) {
+            true => (NormRole::Other, Place::Unknown),
+            false => place_outside_blocks(site, &ends),
+        };
     }
     let ended = keep_one_final(sites, &stacks);
     let at = |stack: &str| stacks.binary_search_by(|(other, _)| other.as_str().cmp(stack)).ok();
@@ -149,6 +152,14 @@ fn end_post_norm_stack(sites: &mut [NormSite], stack: &[usize]) {
     if let Some(&last) = stack.iter().rev().find(|&&index| ends(&sites[index])) {
         sites[last].role = NormRole::Final;
     }
+}
+
+/// Whether a norm beside the blocks reads the table of positions that lies there too, and no token (DeBERTa v2, SEW-D).
+fn normalises_positions(catalogue: &Catalogue<'_>, site: &NormSite) -> bool {
+    split_last(&site.name).is_some_and(|(parent, last)| {
+        last == "LayerNorm"
+            && catalogue.by_name.contains_key(format!("{parent}.rel_embeddings.weight").as_str())
+    })
 }
 
 /// Modules whose norms may end a stack: its parent and grandparent (`model` for `model.layers` and `encoder.layer`).

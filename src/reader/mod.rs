@@ -152,10 +152,51 @@ impl<'a> ReaderIndex<'a> {
             Some(block) => self.in_block(site, block, sites, config, scope),
             None => self.outside_blocks(site, sites, config, scope),
         };
+        self.leave_maps_of_positions(&mut readers);
+        self.leave_maps_behind_convolution(site, &mut readers);
         if readers.found.is_empty() && readers.note.is_none() {
             readers.note = Readers::not_known("no linear map of its width was recognised after it").note;
         }
         readers
+    }
+
+    /// Takes out the maps to queries and keys through which positions go too (DeBERTa V3): a direction that is dead for the norm is not
+    /// dead for these. Other sizes of the family have maps of their own for positions.
+    fn leave_maps_of_positions(&self, readers: &mut Readers) {
+        let is_called = |tensor: &Tensor, names: &[&str]| {
+            let (module, _) = lexicon::module_of(&tensor.name);
+            names.contains(&view::last_of(module))
+        };
+        let holds = |names: &[&str]| self.tensors.iter().any(|tensor| is_called(tensor, names));
+        let is_shared = |reader: &Reader| {
+            self.tensors.get(reader.weight).is_some_and(|map| is_called(map, &["query_proj", "key_proj"]))
+        };
+        let own = ["pos_proj", "pos_key_proj", "pos_query_proj"];
+        if readers.found.iter().any(is_shared) && holds(&["rel_embeddings"]) && !holds(&own) {
+            readers.found.retain(|reader| !is_shared(reader));
+            let why = "`rel_embeddings` goes through `query_proj` and `key_proj` too";
+            readers.note = Readers::not_known(why).note;
+        }
+    }
+
+    /// Takes out the maps of the second block for a norm of the first, if a convolution and its norm come between them (DeBERTa V2 XL).
+    fn leave_maps_behind_convolution(&self, site: &NormSite, readers: &mut Readers) {
+        let Some(path) = site.block_path.as_deref() else { return };
+        let Some((stack, "0")) = path.rsplit_once('.') else { return };
+        let beside = stack.rsplit_once('.').map_or(String::new(), |(parent, _)| format!("{parent}."));
+        let holds = |name: &str| self.by_name.contains_key(format!("{beside}conv.{name}").as_str());
+        if !holds("conv.weight") || !holds("LayerNorm.weight") {
+            return;
+        }
+        let is_here = |reader: &Reader| {
+            let map = self.tensors.get(reader.weight);
+            map.and_then(|map| map.name.strip_prefix(path)).is_some_and(|rest| rest.starts_with('.'))
+        };
+        if !readers.found.iter().all(is_here) {
+            readers.found.retain(is_here);
+            readers.note =
+                Readers::not_known(format!("`{beside}conv` comes between it and the next block")).note;
+        }
     }
 
     /// The map that is alone with the norm in a small module.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct CheckpointSummary {
     /// Folder or file name, without directories above it.
     pub name: String,
-    /// "safetensors", "gguf", "pytorch", "onnx", "npz" or "flax".
+    /// "safetensors", "gguf", "pytorch", "onnx", "npz", "flax" or "hdf5".
     pub format: String,
     /// Shards that were opened.
     pub shards: u32,

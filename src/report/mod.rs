@@ -23,6 +23,7 @@ pub mod adapter;
 pub mod claims;
 pub mod comparison;
 pub mod contents;
+pub mod fold;
 pub mod kernels;
 pub mod measured;
 pub mod plan;

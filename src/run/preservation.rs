@@ -85,10 +85,11 @@ fn readers(architecture: &Architecture, before: usize) -> Vec<Reader<'_>> {
             readers.extend(norm.map(|norm| Reader { block: index, part, norm, linear }));
         };
         let attention = match &block.attention {
-            Mixer::Linear(rule) => &rule.projection,
+            Mixer::Linear(rule) => rule.projections.main(),
             Mixer::Softmax(attention) => match &attention.projections {
                 Projections::Separate([_, _, values]) | Projections::Shared([_, values]) => values,
                 Projections::Concatenated(all) | Projections::Grouped(all) => all,
+                Projections::Latent(latent) => &latent.compress,
             },
         };
         let read = block.around_attention.before.as_ref().or(stream);
@@ -105,13 +106,14 @@ fn readers(architecture: &Architecture, before: usize) -> Vec<Reader<'_>> {
             FeedForward::Plain { up, .. } => up,
             FeedForward::Gated(gated) => match &gated.inputs {
                 GatedInputs::Separate([_, up]) => up,
-                GatedInputs::Concatenated(both) => both,
+                GatedInputs::Concatenated(both) | GatedInputs::Interleaved(both) => both,
             },
             FeedForward::Experts { router, .. } => router,
         };
         let otherwise = if block.parallel { read } else { stream };
         add(Part::FeedForward, block.around_feed_forward.before.as_ref().or(otherwise), feed_forward);
-        stream = block.around_feed_forward.after.as_ref();
+        let last = block.convolution.as_ref().map(|convolution| &convolution.norm);
+        stream = last.or(block.around_feed_forward.after.as_ref());
     }
     if let Some(head) = &architecture.head {
         let linear = head.transform.as_ref().map_or(&head.unembedding, |transform| &transform.dense);

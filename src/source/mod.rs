@@ -51,6 +51,14 @@ pub enum SourceError {
         /// The system's own words.
         reason: String,
     },
+    /// What was read does not fit the rest of the file.
+    #[error("`{file}`: {problem}; the file is damaged, so download it or write it again")]
+    Unfit {
+        /// The file.
+        file: String,
+        /// What does not fit, and where.
+        problem: String,
+    },
     /// An address could not be read.
     #[error(transparent)]
     Remote(#[from] Box<http::Fault>),

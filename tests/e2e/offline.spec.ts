@@ -162,7 +162,7 @@ test('the page can be installed: the manifest has what browsers require, and ico
   const { errors, url, data } = await session.send('Page.getAppManifest');
   expect([errors, url]).toEqual([[], `${site.address}manifest.webmanifest`]);
   expect(JSON.parse(data ?? '{}')).toMatchObject({
-    file_handlers: [{ action: './', accept: { 'application/octet-stream': ['.safetensors', '.sft', '.gguf', '.onnx', '.bin', '.pt', '.pth', '.ckpt', '.npz', '.msgpack'] } }],
+    file_handlers: [{ action: './', accept: { 'application/octet-stream': ['.safetensors', '.sft', '.gguf', '.onnx', '.bin', '.pt', '.pth', '.ckpt', '.npz', '.msgpack', '.h5'] } }],
   });
   await site.close();
 });

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from '@playwright/test';
 import { type TestFile, gpt2, truncated } from './helpers/checkpoints.ts';
-import { expect, openFromCode, sentence, siteRows, test, transfer } from './helpers/page.ts';
+import { dropFolder, expect, openFromCode, sentence, siteRows, test, transfer } from './helpers/page.ts';
 
 /** Writes files into a new folder, one level down, and returns the outer folder. */
 async function onDisk(files: TestFile[]): Promise<string> {
@@ -67,13 +67,7 @@ test('dropped files open anywhere on the page', async ({ page }) => {
 });
 
 test('a dropped folder opens with all its subfolders', async ({ page }) => {
-  const outer = await onDisk(gpt2());
-  const browser = await page.context().newCDPSession(page);
-  const data = { items: [], files: [outer], dragOperationsMask: 1 };
-  for (const type of ['dragEnter', 'dragOver', 'drop'] as const) {
-    await browser.send('Input.dispatchDragEvent', { type, x: 300, y: 300, data });
-    if (type === 'dragOver') await expect(page.locator('.veil')).toBeVisible();
-  }
+  await dropFolder(page, await onDisk(gpt2()));
   await expect(sentence(page)).toContainText('LayerNorm');
   await expect(page.locator('.veil')).toBeHidden();
 });

@@ -1,7 +1,8 @@
-/** PyTorch files: the verifier opens them instead of the small wasm, and the page shows the same kind of report. */
+/** PyTorch files and others like them: the verifier opens them instead of the small wasm, and the page shows the same kind of report. */
 import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { gpt2 } from './helpers/checkpoints.ts';
-import { expect, openFromCode, sentence, siteRows, test, transfer } from './helpers/page.ts';
+import { dropFolder, expect, openFromCode, savedReport, sentence, siteRows, test, transfer } from './helpers/page.ts';
 
 const file = (name: string, path = name) => ({ name, mimeType: 'application/octet-stream', buffer: readFileSync(`tests/pytorch/${path}`) });
 
@@ -27,6 +28,26 @@ test('shards open with their index, and the report names the format', async ({ p
   expect(report.checkpoint).toMatchObject({ format: 'pytorch', shards: 2 });
   expect(report.norms).toHaveLength(3);
   expect(report.warnings.map(({ code }) => code)).not.toContain('shard_missing');
+});
+
+test('a dropped folder of torch.distributed.checkpoint opens, with the file whose name begins with a dot', async ({ page }) => {
+  await dropFolder(page, resolve('tests/pytorch/distributed/two'));
+  await expect(siteRows(page)).toHaveCount(2, { timeout: LOADING_MS });
+  const { checkpoint, warnings } = await savedReport(page);
+  expect(checkpoint).toMatchObject({ format: 'pytorch', shards: 2 });
+  expect(warnings.map(({ code }) => code)).not.toContain('shard_missing');
+});
+
+test('a picked folder of torch.distributed.checkpoint opens', async ({ page }) => {
+  await page.locator('.pick-opened-folder').first().setInputFiles(resolve('tests/pytorch/distributed/one'));
+  await expect(siteRows(page)).toHaveCount(2, { timeout: LOADING_MS });
+});
+
+test('a file of TensorFlow opens with a drop', async ({ page }) => {
+  const name = 'tf_model.h5';
+  await transfer(page, [{ ...file('model.bin'), name, buffer: readFileSync(`tests/keras/${name}`) }], 'drop');
+  await expect(sentence(page)).toContainText('LayerNorm', { timeout: LOADING_MS });
+  await expect(siteRows(page)).toHaveCount(6);
 });
 
 test('code in a file is a warning, and a file without tensors is an error', async ({ page }) => {

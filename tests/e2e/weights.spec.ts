@@ -1,5 +1,6 @@
 /** Sampling the weights: it comes after the verdict, is visible, can be stopped or turned off, and can decide the kind. */
 import { mixed, opaque, sparse } from './helpers/checkpoints.ts';
+import { quantisedSample } from './helpers/gguf.ts';
 import { packedSample } from './helpers/packed.ts';
 import { expect, openFromCode, sentence, siteRows, test, transfer } from './helpers/page.ts';
 
@@ -26,6 +27,26 @@ test('packed weights are decoded: they are sampled, and the model runs', async (
   const { verification } = await page.evaluate(() => window.gammascope.verify({ blocks: 1, device: 'cpu', input: 'uniform' }));
   expect(verification?.sites.length).toBe(3);
   await expect(page.locator('#measured')).toContainText('3 sites measured: 3 subtract the mean');
+});
+
+test('a quantised GGUF file is sampled, and it runs as the model that it was made from', async ({ page }) => {
+  await transfer(page, [quantisedSample()], 'drop');
+  await expect(sentence(page)).toContainText('RMSNorm model: no dead directions');
+  await expect(page.locator('#weights figcaption')).toContainText('of 9 writers', { timeout: 30_000 });
+  const run = () => page.evaluate(() => window.gammascope.verify({ device: 'cpu', input: 'uniform' }));
+  const quantised = await run();
+  expect(quantised.verification?.sites.every(({ kind }) => kind === 'rmsnorm')).toBe(true);
+  await page.reload();
+  await page.getByRole('button', { name: 'RMSNorm sample' }).first().click();
+  await expect(sentence(page)).toContainText('RMSNorm model');
+  const original = await run();
+  const streams = [quantised, original].map(({ verification }) => verification?.residual ?? []);
+  expect(streams.map(({ length }) => length)).toEqual([4, 4]);
+  // Eight bits for each value change little.
+  streams[0]?.forEach(({ sigma_min }, block) => {
+    const ratio = sigma_min / (streams[1]?.[block]?.sigma_min ?? 0);
+    expect(Math.abs(ratio - 1)).toBeLessThan(0.02);
+  });
 });
 
 test('if names say nothing, the weights decide, and the page says what changed', async ({ page }) => {

@@ -63,7 +63,7 @@ fn decoded(_: usize) -> usize {
     1600 * MB
 }
 
-pub(crate) const KINDS: [Kind; 21] = [
+pub(crate) const KINDS: [Kind; 22] = [
     usually("safetensors", safetensors, read_safetensors),
     usually("index", index, read_index),
     usually("config", config, read_config),
@@ -77,6 +77,7 @@ pub(crate) const KINDS: [Kind; 21] = [
     usually("chunks", more_kinds::chunks, more_kinds::read_chunks),
     usually("npz", more_kinds::npz, more_kinds::read_npz),
     usually("flax", more_kinds::flax, more_kinds::read_flax),
+    usually("hdf5", more_kinds::hdf5, more_kinds::read_hdf5),
     Kind {
         name: "onnx",
         memory: kept,

@@ -8,6 +8,7 @@ use gammascope::forward::kernels::{Cpu, Kernels};
 use gammascope::forward::{ForwardError, Input, Pass, Seen, Watch, energies};
 use gammascope::inspect::inspect;
 use gammascope::model::{ModelError, resolve};
+use gammascope::report::NormRole;
 use gammascope::source::memory::MemorySource;
 use pollster::block_on;
 use std::cell::Cell;
@@ -165,10 +166,20 @@ fn norms_are_shown_under_the_names_of_the_report() {
         };
         let unknown: Vec<_> = shown.iter().filter(|site| !known(site)).collect();
         assert!(unknown.is_empty(), "{family}: {unknown:?}");
-        // A norm of the head comes after the last hidden states. Scales with a row for each head are not read.
-        let sites = report.norms.iter().filter(|norm| norm.problem.is_none()).count();
+        // A norm of the head comes after the last hidden states. Scales with a row for each head are not read. A norm of DeBERTa's table
+        // of positions reads the same for every input.
+        let of_input = |name: &str| name != "deberta.encoder.LayerNorm";
+        let sites = report.norms.iter().filter(|norm| norm.problem.is_none() && of_input(&norm.name)).count();
         assert!(sites <= shown.len() + 1, "{family}: {} of {sites} norms were shown", shown.len());
     }
+}
+
+#[test]
+fn a_norm_of_a_table_of_positions_ends_no_stack_and_has_no_reader() {
+    let report = block_on(inspect(sources(&folder("deberta-v3")), |_| {})).unwrap().report;
+    assert_eq!(report.model.final_norm.as_deref(), Some("deberta.encoder.layer.1.output.LayerNorm"));
+    let norm = report.norms.iter().find(|norm| norm.name == "deberta.encoder.LayerNorm").unwrap();
+    assert_eq!((norm.role, norm.readers.len()), (NormRole::Other, 0));
 }
 
 /// Collects from a pass of the Llama fixture the norm before each feed-forward part, and the stream that it reads.
@@ -362,6 +373,12 @@ fn unsupported_settings_are_named_and_never_approximated() {
             "full_attention for the last layer",
         ),
         ("qwen3_5_moe", r#""num_experts": 4"#, r#""num_experts": 5"#, "should be [5, 32, 32]"),
+        ("deberta-v2", r#""position_buckets": 8"#, r#""position_buckets": 24"#, "`position_buckets` is 24"),
+        ("deberta-v2", r#""position_buckets": 8"#, r#""position_buckets": 10"#, "should be [20, 32]"),
+        ("deberta-v2", r#""conv_kernel_size": 3"#, r#""conv_kernel_size": 4"#, "`conv_kernel_size` is 4"),
+        ("deberta-v2", r#""conv_act""#, r#""conv_groups": 2, "conv_act""#, "`conv_groups` is 2"),
+        ("deberta-v3", r#""c2p""#, r#""p2p""#, "`pos_att_type` is "),
+        ("deberta", r#""max_relative_positions": 12"#, r#""talking_head": true"#, "`talking_head` is true"),
     ] {
         let error = changed(family, from, to).unwrap_err().to_string();
         assert!(error.contains(said), "{from} → {to}: {error}");

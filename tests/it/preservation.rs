@@ -121,11 +121,12 @@ impl Model {
 fn linears(architecture: &Architecture) -> Vec<Linear> {
     let block = &architecture.blocks[0];
     let mut linears = match &block.attention {
-        Mixer::Linear(rule) => vec![rule.projection],
-        Mixer::Softmax(attention) => match attention.projections {
+        Mixer::Linear(rule) => vec![*rule.projections.main()],
+        Mixer::Softmax(attention) => match &attention.projections {
             Projections::Separate(all) => all.to_vec(),
             Projections::Shared(both) => both.to_vec(),
-            Projections::Concatenated(all) | Projections::Grouped(all) => vec![all],
+            Projections::Concatenated(all) | Projections::Grouped(all) => vec![*all],
+            Projections::Latent(latent) => vec![latent.compress],
         },
     };
     if let FeedForward::Plain { up, .. } = block.feed_forward {

@@ -5,6 +5,7 @@
 use crate::support;
 use flate2::read::GzDecoder;
 use gammascope::report::{DeadDirections, ReaderUse, Report};
+use gammascope::source::disk::DiskSource;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use serde::Deserialize;
@@ -195,4 +196,34 @@ fn a_position_table_of_another_part_does_not_matter_for_the_keys() {
     let beside = gpt(names, &[], &[("vision_model.embeddings.position_embedding.weight", &[17, 16])]);
     assert!(claimed(&alone) > 0 && alone.dead_parameters.outright == 0);
     assert_eq!((claimed(&beside), beside.dead_parameters.outright), (claimed(&alone), 0));
+}
+
+#[test]
+fn a_map_through_which_positions_go_too_is_no_reader() {
+    let readers = |family: &str, with_config: bool| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/forward").join(family);
+        let names: &[&str] =
+            if with_config { &["config.json", "model.safetensors"] } else { &["model.safetensors"] };
+        let files = names.iter().map(|name| DiskSource::open(&folder.join(name), *name).unwrap()).collect();
+        let report = pollster::block_on(gammascope::inspect::inspect(files, |_| {})).unwrap().report;
+        let of = |site: &str| {
+            let norm = report.norms.iter().find(|norm| norm.name.ends_with(site)).unwrap();
+            let names = norm
+                .readers
+                .iter()
+                .map(|reader| reader.name.rsplit('.').nth(1).unwrap_or_default().to_owned());
+            (names.collect::<Vec<_>>(), norm.reader_note.clone().unwrap_or_default())
+        };
+        ["embeddings.LayerNorm", "layer.0.output.LayerNorm"].map(of)
+    };
+    for with_config in [true, false] {
+        // Its queries and keys of positions are made by the maps of the tokens.
+        for (names, note) in readers("deberta-v3", with_config) {
+            assert!(!names.iter().any(|name| name == "query_proj" || name == "key_proj"), "{names:?}");
+            assert!(note.contains("`rel_embeddings`"), "{note}");
+        }
+    }
+    // Here, positions have maps of their own.
+    let [(names, _), _] = readers("deberta-v2", true);
+    assert!(names.iter().any(|name| name == "query_proj"), "{names:?}");
 }

@@ -44,6 +44,10 @@ pub(crate) enum Command {
     /// Write the kernel directions to a file, for your own code.
     #[command(after_help = examples::EXPORT)]
     Export(Export),
+    /// Rewrite a checkpoint so that it computes the same with other numbers: fold scales and shifts into the maps that read them, centre
+    /// what writes the residual stream, remove weights that have no effect.
+    #[command(after_help = examples::FOLD)]
+    Fold(Fold),
     /// Measure how much of an adapter (LoRA, LoKr, LoHa, VeRA) has no effect, because it reads dead directions of its base.
     #[command(after_help = examples::ADAPTER)]
     Adapter(Adapter),
@@ -243,6 +247,45 @@ pub(crate) struct Export {
     /// Exit with 3 when there are warnings.
     #[arg(long)]
     pub(crate) strict: bool,
+}
+
+/// Options of `fold`.
+#[derive(Debug, Args)]
+#[command(group(
+    clap::ArgGroup::new("what").required(true).multiple(true).args(["scales", "shifts", "centre", "canonical"])
+))]
+pub(crate) struct Fold {
+    /// The checkpoint on this machine: a safetensors file, an index.json or a folder, with its config.json.
+    #[arg(value_name = "CHECKPOINT")]
+    pub(crate) checkpoint: PathBuf,
+    /// The folder to write. It must not exist yet.
+    #[arg(short, long, value_name = "FOLDER", required_unless_present = "dry_run")]
+    pub(crate) output: Option<PathBuf>,
+    /// Multiply the scales of norms into the maps that read them: W ← W diag γ, γ ← 1.
+    #[arg(long)]
+    pub(crate) scales: bool,
+    /// Move the shifts of norms into the biases of the maps that read them: b ← b + W β, β ← 0.
+    #[arg(long)]
+    pub(crate) shifts: bool,
+    /// Remove the mean over the channels from what writes the residual stream, if everything reads the stream without its mean.
+    #[arg(long)]
+    pub(crate) centre: bool,
+    /// Remove what maps read along the dead directions of their norms, so that two checkpoints of the same function have the same
+    /// numbers there.
+    #[arg(long)]
+    pub(crate) canonical: bool,
+    /// Then run the original and the result on the same 128 token ids, and keep the result only if they differ by rounding.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) prove: bool,
+    /// Print what would change, and write nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// List every norm, instead of one row for norms of like name.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Print the report (schema gammascope.fold/1) instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Options of `adapter`.

@@ -10,7 +10,7 @@ Examples:
   gammascope completions bash
 
 Exit codes: 0 done, 1 wrong usage, 2 unreadable input, 3 done with warnings
-under --strict.";
+under --strict, 4 a folded checkpoint computes something else (fold --prove).";
 
 /// Examples of `inspect`.
 pub(crate) const INSPECT: &str = "\
@@ -51,6 +51,14 @@ pub(crate) const EXPORT: &str = "\
 Examples:
   gammascope export model/ -o kernels.safetensors
   gammascope export model/ -o kernels.json --site model.norm";
+
+/// Examples of `fold`.
+pub(crate) const FOLD: &str = "\
+Examples:
+  gammascope fold model/ --scales --shifts --dry-run   # what would change
+  gammascope fold model/ -o folded/ --scales --shifts --prove
+  gammascope fold gpt2/ -o centred/ --centre
+  gammascope fold all-MiniLM-L6-v2/ -o clean/ --canonical";
 
 /// Examples of `adapter`.
 pub(crate) const ADAPTER: &str = "\

@@ -9,6 +9,7 @@ mod explain;
 mod export;
 mod files;
 mod findings;
+mod fold;
 mod grid;
 mod like;
 mod measure;
@@ -36,6 +37,7 @@ use std::process::ExitCode;
 /// Exit codes that users may rely on. clap uses 1.
 pub(crate) const UNREADABLE: u8 = 2;
 pub(crate) const WARNED: u8 = 3;
+pub(crate) const DIFFERS: u8 = 4;
 pub(crate) const USAGE: u8 = 1;
 
 fn main() -> ExitCode {
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Command::Verify(options) => verify::run(&options),
         Command::Compare(options) => compare::run(&options),
         Command::Export(options) => export::run(&options),
+        Command::Fold(options) => fold::run(&options),
         Command::Adapter(options) => adapter::run(&options),
         Command::Scan(options) => scan::run(&options),
         Command::Share(options) => share::run(&options),

@@ -79,6 +79,12 @@ impl Line {
         self.show_count("inspecting checkpoints", done, total);
     }
 
+    /// Shows how many bytes of a checkpoint have been written.
+    pub(crate) fn show_written(&mut self, done: u64, total: u64) {
+        self.count(done, total);
+        self.bar.set_message("writing bytes");
+    }
+
     fn show_count(&mut self, what: &'static str, done: usize, total: usize) {
         self.count(done as u64, total as u64);
         self.bar.set_message(what);

@@ -42,7 +42,17 @@ pub(in crate::checkpoint) struct Packing {
     /// A product with all values.
     factor: f32,
     /// For each row, the row of scales and zero points that it uses.
-    groups: Option<Stored>,
+    order: Option<Order>,
+}
+
+/// The groups of rows, where rows that belong together do not follow each other.
+#[derive(Debug, Clone)]
+struct Order {
+    at: Stored,
+    /// The tensor's name in the file.
+    name: String,
+    /// How many groups there are.
+    groups: u64,
 }
 
 /// How codes are stored.
@@ -229,11 +239,8 @@ impl Packing {
             true => wanted.start % self.columns..(wanted.end - 1) % self.columns + 1,
             false => 0..self.columns,
         };
-        let groups = match &self.groups {
-            Some(stored) => {
-                let bytes = checkpoint.read_part(meter, stored, SINGLE * first..SINGLE * (last + 1)).await?;
-                Some(numbers(&stored.dtype, &bytes).into_iter().map(|group| group as u64).collect::<Vec<_>>())
-            }
+        let groups = match &self.order {
+            Some(order) => Some(order.read(checkpoint, meter, first..last + 1).await?),
             None => None,
         };
         let rows = first..last + 1;
@@ -368,6 +375,30 @@ impl Packing {
     }
 }
 
+impl Order {
+    /// The groups of these rows.
+    async fn read<S: ByteSource>(
+        &self,
+        checkpoint: &Checkpoint<S>,
+        meter: &Meter,
+        rows: Range<u64>,
+    ) -> Result<Vec<u64>, SourceError> {
+        let bytes = checkpoint.read_part(meter, &self.at, SINGLE * rows.start..SINGLE * rows.end).await?;
+        let group = |(row, group): (u64, &[u8])| {
+            let group = i32::from_le_bytes([group[0], group[1], group[2], group[3]]);
+            let known = u64::try_from(group).ok().filter(|known| *known < self.groups);
+            known.ok_or_else(|| SourceError::Unfit {
+                file: checkpoint.shards[self.at.shard].path().to_owned(),
+                problem: format!(
+                    "{:?} puts input {row} into group {group}, and there are scales for {} groups, counted from 0",
+                    self.name, self.groups
+                ),
+            })
+        };
+        (rows.start..).zip(bytes.chunks_exact(SINGLE as usize)).map(group).collect()
+    }
+}
+
 /// Numbers that were read: whole rows, or a part of one row.
 struct Read {
     numbers: Vec<f32>,
@@ -406,7 +437,6 @@ impl Beside {
             None => (rows.start / tall, (rows.end - 1) / tall),
         };
         let all = self.count();
-        // A damaged order may name rows that do not exist.
         let row = |row: u64| self.width.saturating_mul(row).min(all);
         let whole = row(first)..row(last.saturating_add(1));
         // Of one row, only what these columns need.
@@ -597,7 +627,7 @@ impl<S: ByteSource> Parts<'_, S> {
         offset: Offset,
     ) -> Option<Packing> {
         let at = stored(self.codes())?;
-        let packing = Packing { rows, columns, at, codes, scale, offset, factor: 1.0, groups: None };
+        let packing = Packing { rows, columns, at, codes, scale, offset, factor: 1.0, order: None };
         let held = 8 * (packing.at.range.end - packing.at.range.start);
         let needed = match packing.codes {
             Codes::Down { bits } => {
@@ -659,7 +689,9 @@ impl<S: ByteSource> Parts<'_, S> {
         let order = self
             .tensor(".g_idx")
             .filter(|order| order.elements() == inputs && order.dtype == TensorType::Known(Dtype::I32));
-        Some(Packing { groups: order.and_then(stored), ..packing })
+        let order =
+            order.and_then(|order| Some(Order { at: stored(order)?, name: order.name.clone(), groups }));
+        Some(Packing { order, ..packing })
     }
 
     /// Codes lie along the rows of inputs × outputs, eight to a word in an order of their own.
@@ -885,6 +917,30 @@ mod tests {
                     assert_eq!(read(from, to), expected, "{method}, {}: {from} to {to}", tensor.name);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn an_order_that_names_scales_which_are_not_there_is_an_error_that_names_it() {
+        let bytes = std::fs::read(folder("gptq").join("model.safetensors")).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let order = file.names().into_iter().find(|name| name.ends_with(".g_idx")).unwrap().to_owned();
+        let view = file.tensor(&order).unwrap();
+        let begin = view.data().as_ptr() as usize - bytes.as_ptr() as usize;
+        for wrong in [-1, 1000_i32] {
+            let mut damaged = bytes.clone();
+            damaged[begin + 4 * 7..][..4].copy_from_slice(&wrong.to_le_bytes());
+            let config = std::fs::read(folder("gptq").join("config.json")).unwrap();
+            let files = vec![
+                MemorySource::new("model.safetensors", damaged),
+                MemorySource::new("config.json", config),
+            ];
+            let checkpoint = block_on(open(files, |_| {})).unwrap();
+            let weight = order.replace(".g_idx", ".weight");
+            let at = checkpoint.tensors.iter().position(|tensor| tensor.name == weight).unwrap();
+            let sentence = block_on(checkpoint.values(at)).unwrap_err().to_string();
+            assert!(sentence.contains("`model.safetensors`") && sentence.contains(&order), "{sentence}");
+            assert!(sentence.contains(&format!("input 7 into group {wrong}")), "{sentence}");
         }
     }
 

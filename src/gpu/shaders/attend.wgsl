@@ -1,16 +1,18 @@
 // y = softmax(cap(q kᵀ · scale) + bias) v of every head, over the keys that a query may see, with an online softmax: scores
-// are never in memory (Dao et al., FlashAttention, 2022).
+// are never in memory (Dao et al., FlashAttention, 2022). With SINKS, a further score of each head takes part that has no value.
 //
 // Shapes    q and y n × heads·h in sequences of t; k and v n/t/sharing·s × key_heads·h in sequences of s, each of which as many
 //           sequences of queries have in common. bias: a slope a head, or 2t − 1 values a head by distance (s is t), or s values a head
-//           by key, or t × s a head by query and key.
-// Bindings  0 shape, 1 q, 2 k, 3 v, 4 bias, 5 y
-// Overrides BIAS: 0 none, 1 slopes, 2 by distance, 3 by key, 4 by query and key
+//           by key, or t × s a head by query and key, or disentangled positions: a row's number for each of 2t − 1 distances, then rows
+//           of 2·heads·h values, the keys of a position and its queries (s is t).
+// Bindings  0 shape, 1 q, 2 k, 3 v, 4 bias, 5 y, 6 sinks: a value a head
+// Overrides BIAS: 0 none, 1 slopes, 2 by distance, 3 by key, 4 by query and key, 5 disentangled positions; SINKS
 // Workgroup 64 threads, 32 queries of one head of one sequence, and 256 channels of its values; 32 keys at a time: scores of four
 //           queries and four keys a thread, then four queries by four channels of y, up to eight times. 4.5 KiB of workgroup memory.
 // Cost      4·h operations a query and key. Scores of heads wider than 256 are computed once for every 256 channels.
 
 override BIAS: u32 = 0u;
+override SINKS: bool = false;
 
 const QUERIES = 32u;
 const KEYS = 32u;
@@ -40,6 +42,7 @@ struct Shape {
 @group(0) @binding(3) var<storage, read> v: array<f32>;
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
+@group(0) @binding(6) var<storage, read> sinks: array<f32>;
 
 // A row of keys for each query, four values in each vector.
 var<workgroup> weights: array<vec4f, 256>;
@@ -112,6 +115,35 @@ fn of_v(first: u32, token: u32, channel: u32) -> vec4f {
     return vec4f(v[at], v[at + 1u], v[at + 2u], v[at + 3u]);
 }
 
+// Four channels of the key of a position, or of its query, from `at` on.
+fn of_position(at: u32, channel: u32) -> vec4f {
+    return within(vec4f(bias[at], bias[at + 1u], bias[at + 2u], bias[at + 3u]), channel);
+}
+
+// Products of four queries with the keys of positions, and of four keys with their queries. A column for each query.
+fn with_positions(head: u32, query: u32, key: u32, four_queries: mat4x4f, four_keys: mat4x4f, channel: u32) -> mat4x4f {
+    var queries = four_queries;
+    var keys = four_keys;
+    var sums: array<f32, 16>;
+    let distances = 2u * shape.length - 1u;
+    // Seven distances, beginning with that of the first key from the last query.
+    for (var step = 0u; step < 7u; step++) {
+        let distance = i32(key + step + shape.length) - i32(query) - 4;
+        let row = u32(bias[clamp(distance, 0, i32(distances) - 1)]);
+        let at = distances + (2u * row * shape.heads + head) * shape.width + channel;
+        let position_key = of_position(at, channel);
+        let position_query = of_position(at + shape.heads * shape.width, channel);
+        for (var one = select(0u, 3u - step, step < 3u); one < min(4u, 7u - step); one++) {
+            let other = one + step - 3u;
+            sums[4u * one + other] = dot(queries[one], position_key) + dot(keys[other], position_query);
+        }
+    }
+    return mat4x4f(
+        sums[0], sums[1], sums[2], sums[3], sums[4], sums[5], sums[6], sums[7],
+        sums[8], sums[9], sums[10], sums[11], sums[12], sums[13], sums[14], sums[15],
+    );
+}
+
 @compute @workgroup_size(64)
 fn main(
     @builtin(workgroup_id) group: vec3u,
@@ -135,6 +167,10 @@ fn main(
     if thread < QUERIES {
         most[thread] = LOWEST;
         sums[thread] = 0.0;
+        if SINKS {
+            most[thread] = sinks[head];
+            sums[thread] = 1.0;
+        }
     }
     let last = min(first + QUERIES, shape.length) - 1u;
     var begin = 0u;
@@ -163,6 +199,9 @@ fn main(
                 of_k(of_keys, key + 2u, channel), of_k(of_keys, key + 3u, channel),
             );
             products += transpose(four_keys) * four_queries;
+            if BIAS == 5u {
+                products += with_positions(head, query, key, four_queries, four_keys, channel);
+            }
         }
         for (var one = 0u; one < 4u; one++) {
             let row = products[one];

@@ -1,4 +1,4 @@
-// x · multiplier, in place: clamped to ± `clip` if that is above 0, and softened to cap · tanh(x/cap) if the cap is.
+// x · multiplier, in place: clamped between `low` and `high` if these differ, and softened to cap · tanh(x/cap) if the cap is above 0.
 //
 // Bindings  0 shape, 1 x
 // Workgroup 64 threads, one value each.
@@ -6,7 +6,8 @@
 struct Shape {
     values: u32,
     multiplier: f32,
-    clip: f32,
+    low: f32,
+    high: f32,
     cap: f32,
 }
 
@@ -24,8 +25,8 @@ fn main(
         return;
     }
     var value = x[at] * shape.multiplier;
-    if shape.clip > 0.0 {
-        value = clamp(value, -shape.clip, shape.clip);
+    if shape.low < shape.high {
+        value = clamp(value, shape.low, shape.high);
     }
     if shape.cap > 0.0 {
         value = shape.cap * hyperbolic_tangent(value / shape.cap);

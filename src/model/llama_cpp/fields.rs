@@ -250,7 +250,7 @@ impl Made<'_> {
                 self.put(field, sizes.usual_width)
             }
             ScaleRow::RootOf(field, _) => self.put(field, sizes.head_width),
-            ScaleRow::RootOfHead | ScaleRow::One => {}
+            ScaleRow::RootOfHead | ScaleRow::Disentangled | ScaleRow::One => {}
         }
         for (field, key) in [
             (row.attention.cap.map(|(field, _)| field), "attn_logit_softcapping"),

@@ -37,6 +37,8 @@ fn of_block(row: &Row) -> Vec<(&'static str, &'static str)> {
     match attention.projections {
         ProjectionsRow::Separate(maps) => names.extend(["attn_q", "attn_k", "attn_v"].into_iter().zip(maps)),
         ProjectionsRow::Concatenated(map) | ProjectionsRow::Grouped(map) => names.push(("attn_qkv", map)),
+        // No architecture that is known here has it.
+        ProjectionsRow::Latent(_) => {}
     }
     names.push(("attn_output", attention.output));
     let of_heads = attention.qk_norm.map(|norms| ["attn_q_norm", "attn_k_norm"].into_iter().zip(norms.names));

@@ -25,7 +25,7 @@ export function packedSample(name: 'layernorm' | 'rmsnorm'): TestFile[] {
 }
 
 /** The tensors of a file of BF16 or F32, as F32. */
-function read(file: Buffer): Record<string, Tensor> {
+export function read(file: Buffer): Record<string, Tensor> {
   const length = Number(file.readBigUInt64LE());
   const header: Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }> = JSON.parse(
     file.subarray(8, 8 + length).toString(),

@@ -73,6 +73,16 @@ export async function transfer(page: Page, files: TestFile[], type: 'drop' | 'pa
   );
 }
 
+/** Drops a folder of this machine, as a file manager does. */
+export async function dropFolder(page: Page, folder: string): Promise<void> {
+  const browser = await page.context().newCDPSession(page);
+  const data = { items: [], files: [folder], dragOperationsMask: 1 };
+  for (const type of ['dragEnter', 'dragOver', 'drop'] as const) {
+    await browser.send('Input.dispatchDragEvent', { type, x: 300, y: 300, data });
+    if (type === 'dragOver') await expect(page.locator('.veil')).toBeVisible();
+  }
+}
+
 /** The open report, as the page saves it. */
 export async function savedReport(page: Page): Promise<Report> {
   const downloading = page.waitForEvent('download');

@@ -1,0 +1,32 @@
+//! Rewrites a checkpoint so that its numbers change and its function does not: scales and shifts go into the maps that read them
+//! (`fold_ln`), writers of the residual stream lose their mean, and readers lose what they read along dead directions.
+//!
+//! `walk` says what reads each norm and what writes the stream, from an [`Architecture`](crate::model::Architecture): it names every
+//! tensor of the model, so nothing else can read a norm. [`plan`](mod@plan) decides what is exact, and refuses the rest with a reason.
+//! `change` is the mathematics of one matrix, [`write`](mod@write) streams a shard, and [`prove`](mod@prove) runs both checkpoints.
+
+mod change;
+pub mod plan;
+pub mod prove;
+mod walk;
+pub mod write;
+
+use crate::checkpoint::dtype::TensorType;
+use half::{bf16, f16};
+use safetensors::Dtype;
+
+pub use plan::{Operations, Plan, plan};
+pub use prove::prove;
+pub use write::write_shard;
+
+/// Rounds a value to an element type. `None` for a type that is not rewritten.
+fn rounded(dtype: &TensorType, value: f64) -> Option<f64> {
+    let TensorType::Known(dtype) = dtype else { return None };
+    Some(match dtype {
+        Dtype::F64 => value,
+        Dtype::F32 => f64::from(value as f32),
+        Dtype::F16 => f16::from_f64(value).to_f64(),
+        Dtype::BF16 => bf16::from_f64(value).to_f64(),
+        _ => return None,
+    })
+}

@@ -1,0 +1,209 @@
+//! Writes a changed shard: what does not change is copied in slices, what changes is computed in f64 and rounded once. Names, types and
+//! shapes stay, so the header stays too.
+
+use super::change::{Change, add_product, centre, lines};
+use super::plan::{Edit, Plan};
+use super::rounded;
+use crate::checkpoint::dtype::TensorType;
+use crate::checkpoint::{Checkpoint, Tensor};
+use crate::model::architecture::Linear;
+use crate::source::{ByteSource, SourceError};
+use half::{bf16, f16};
+use safetensors::Dtype;
+use std::io::{self, Write};
+use std::ops::Range;
+
+/// Bytes that are read at once.
+const AT_ONCE: u64 = 8 << 20;
+
+/// Why a shard could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The original could not be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The result could not be written.
+    #[error(transparent)]
+    Written(#[from] io::Error),
+    /// A result is too large for the type, or not a number.
+    #[error(
+        "`{tensor}`: a value becomes {value:e}, which {dtype} does not hold: convert the checkpoint to F32 first, or leave that operation out"
+    )]
+    Overflow {
+        /// The tensor.
+        tensor: String,
+        /// The exact result.
+        value: f64,
+        /// The type.
+        dtype: String,
+    },
+}
+
+/// Values of one tensor on their way to the file, and how far they were rounded.
+struct Rounding<'a> {
+    tensor: &'a Tensor,
+    error: f64,
+    size: f64,
+}
+
+impl<'a> Rounding<'a> {
+    fn of(tensor: &'a Tensor) -> Self {
+        Self { tensor, error: 0.0, size: 0.0 }
+    }
+
+    /// Writes exact values in the type of the tensor.
+    fn write(&mut self, values: &[f64], out: &mut impl Write) -> Result<(), WriteError> {
+        let dtype = &self.tensor.dtype;
+        let mut bytes = Vec::with_capacity(values.len() * 8);
+        for &value in values {
+            let stored = rounded(dtype, value).filter(|stored| stored.is_finite());
+            let Some(stored) = stored else {
+                let (tensor, dtype) = (self.tensor.name.clone(), dtype.to_string());
+                return Err(WriteError::Overflow { tensor, value, dtype });
+            };
+            self.error += (stored - value).powi(2);
+            self.size += value * value;
+            match dtype {
+                TensorType::Known(Dtype::F64) => bytes.extend(stored.to_le_bytes()),
+                TensorType::Known(Dtype::F16) => bytes.extend(f16::from_f64(stored).to_le_bytes()),
+                TensorType::Known(Dtype::BF16) => bytes.extend(bf16::from_f64(stored).to_le_bytes()),
+                _ => bytes.extend((stored as f32).to_le_bytes()),
+            }
+        }
+        Ok(out.write_all(&bytes)?)
+    }
+
+    /// ‖rounded − exact‖/‖exact‖.
+    fn relative(&self) -> f64 {
+        if self.size > 0.0 { (self.error / self.size).sqrt() } else { 0.0 }
+    }
+}
+
+/// Writes shard number `shard` of the folded checkpoint. Returns `rounding` of each tensor of `plan.report.tensors` that is in it, by its
+/// place there. `progress` gets the bytes written so far.
+pub async fn write_shard<S: ByteSource>(
+    checkpoint: &Checkpoint<S>,
+    plan: &Plan,
+    shard: usize,
+    out: &mut impl Write,
+    mut progress: impl FnMut(u64),
+) -> Result<Vec<(usize, f64)>, WriteError> {
+    let length = checkpoint.shards.get(shard).map_or(0, ByteSource::length);
+    let mut roundings = Vec::new();
+    let mut done = 0;
+    let mine = plan.edits.iter().enumerate().filter(|(_, (tensor, _))| tensor.shard == shard);
+    for (place, (tensor, edit)) in mine {
+        copy(checkpoint, shard, done..tensor.range.start, out, &mut progress).await?;
+        let mut rounding = Rounding::of(tensor);
+        match edit {
+            Edit::Values(values, _) => rounding.write(values, out)?,
+            Edit::CentredVector => {
+                let mut values = read(checkpoint, tensor, 0..tensor.elements()).await?;
+                centre(&mut values);
+                rounding.write(&values, out)?;
+            }
+            Edit::Bias(map, weight, s) => {
+                let mut values = read(checkpoint, tensor, 0..tensor.elements()).await?;
+                let mut product = vec![0.0; map.outputs];
+                each_line(checkpoint, weight, map, |at, line| {
+                    add_product(map.layout, at, line, s, &mut product);
+                    Ok(())
+                })
+                .await?;
+                values.iter_mut().zip(&product).for_each(|(value, product)| *value += product);
+                rounding.write(&values, out)?;
+            }
+            Edit::Matrices(all) => {
+                let mut first = 0;
+                for (map, change) in all {
+                    let between = tensor.bytes_of(&(first..map.first)).unwrap_or_default();
+                    copy(checkpoint, shard, between, out, &mut progress).await?;
+                    matrix(checkpoint, tensor, (map, change), &mut rounding, out).await?;
+                    first = map.values().end;
+                }
+                let rest = tensor.bytes_of(&(first..tensor.elements())).unwrap_or_default();
+                copy(checkpoint, shard, rest, out, &mut progress).await?;
+            }
+        }
+        roundings.push((place, rounding.relative()));
+        done = tensor.range.end;
+        progress(done);
+    }
+    copy(checkpoint, shard, done..length, out, &mut progress).await?;
+    Ok(roundings)
+}
+
+/// Writes one changed matrix.
+async fn matrix<S: ByteSource>(
+    checkpoint: &Checkpoint<S>,
+    tensor: &Tensor,
+    (map, change): (&Linear, &Change),
+    rounding: &mut Rounding<'_>,
+    out: &mut impl Write,
+) -> Result<(), WriteError> {
+    let [_, length] = lines(map);
+    let mut sums = vec![0.0; length];
+    if change.needs_sums(map.layout) {
+        each_line(checkpoint, tensor, map, |at, line| {
+            change.add(at, line, &mut sums);
+            Ok(())
+        })
+        .await?;
+    }
+    each_line(checkpoint, tensor, map, |at, line| {
+        change.apply(map, at, line, &sums);
+        rounding.write(line, out)
+    })
+    .await
+}
+
+/// Reads a matrix in slices of whole lines and hands over each line with its number.
+async fn each_line<S: ByteSource>(
+    checkpoint: &Checkpoint<S>,
+    tensor: &Tensor,
+    map: &Linear,
+    mut each: impl FnMut(usize, &mut [f64]) -> Result<(), WriteError>,
+) -> Result<(), WriteError> {
+    let [count, length] = lines(map);
+    let line_bytes = tensor.dtype.piece().map_or(8, |(_, size)| size) * length.max(1) as u64;
+    let at_once = usize::try_from(AT_ONCE / line_bytes).unwrap_or(usize::MAX).max(1);
+    for from in (0..count).step_by(at_once) {
+        let to = count.min(from.saturating_add(at_once));
+        let value = |line: usize| map.first + (line * length) as u64;
+        let mut values = read(checkpoint, tensor, value(from)..value(to)).await?;
+        for (at, line) in (from..).zip(values.chunks_exact_mut(length.max(1))) {
+            each(at, line)?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads values of a tensor.
+async fn read<S: ByteSource>(
+    checkpoint: &Checkpoint<S>,
+    tensor: &Tensor,
+    values: Range<u64>,
+) -> Result<Vec<f64>, WriteError> {
+    let undecoded = || io::Error::other(format!("`{}` is stored as {}", tensor.name, tensor.dtype));
+    let range = tensor.bytes_of(&values).ok_or_else(undecoded)?;
+    let bytes = checkpoint.read_weights(tensor.shard, range).await?;
+    tensor.dtype.decode(&bytes).map_err(|_| undecoded().into())
+}
+
+/// Copies bytes of a shard.
+async fn copy<S: ByteSource>(
+    checkpoint: &Checkpoint<S>,
+    shard: usize,
+    range: Range<u64>,
+    out: &mut impl Write,
+    progress: &mut impl FnMut(u64),
+) -> Result<(), WriteError> {
+    let mut at = range.start;
+    while at < range.end {
+        let to = range.end.min(at + AT_ONCE);
+        out.write_all(&checkpoint.read_weights(shard, at..to).await?)?;
+        at = to;
+        progress(at);
+    }
+    Ok(())
+}
