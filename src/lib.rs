@@ -62,6 +62,7 @@
 pub mod adapter;
 #[cfg(feature = "verify")]
 pub mod audio;
+pub mod check;
 pub mod checkpoint;
 pub mod compare;
 #[cfg(feature = "verify")]

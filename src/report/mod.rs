@@ -20,6 +20,7 @@ mod warning;
 mod writer;
 
 pub mod adapter;
+pub mod check;
 pub mod claims;
 pub mod comparison;
 pub mod contents;

@@ -11,6 +11,7 @@ mod any_catalogue;
 mod any_name;
 mod arrays;
 mod bad_input;
+mod check;
 mod command_line;
 mod compare;
 mod convention;

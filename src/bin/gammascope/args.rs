@@ -51,6 +51,9 @@ pub(crate) enum Command {
     /// Measure how much of an adapter (LoRA, LoKr, LoHa, VeRA) has no effect, because it reads dead directions of its base.
     #[command(after_help = examples::ADAPTER)]
     Adapter(Adapter),
+    /// Check a checkpoint against rules, for CI: the kind of its norms, dead weights, or the norms of its base. The exit code is 5 if it breaks one.
+    #[command(after_help = examples::CHECK)]
+    Check(Check),
     /// Share the report as a link or as one HTML file. Neither contains weights.
     #[command(after_help = examples::SHARE)]
     Share(Share),
@@ -308,6 +311,51 @@ pub(crate) struct Adapter {
     /// Exit with 3 when there are warnings.
     #[arg(long)]
     pub(crate) strict: bool,
+}
+
+/// A kind that norms can be expected to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ExpectedKind {
+    /// Every norm subtracts the mean.
+    Layernorm,
+    /// None does.
+    Rmsnorm,
+}
+
+/// Options of `check`.
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// The checkpoint, as for `inspect`.
+    #[arg(required = true, value_name = "CHECKPOINT")]
+    pub(crate) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+    /// Every norm is of this kind. A norm whose kind is not known breaks the rule.
+    #[arg(long, value_name = "KIND")]
+    pub(crate) expect: Option<ExpectedKind>,
+    /// At most this share of the weights that read norms has no effect: 0.01 is one percent.
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub(crate) max_dead_share: Option<f64>,
+    /// No channel of a scale is near dead: smaller than a thousandth of the median.
+    #[arg(long)]
+    pub(crate) no_near_dead: bool,
+    /// The report has no warning.
+    #[arg(long)]
+    pub(crate) no_warnings: bool,
+    /// The norms are those of this checkpoint, each of the same kind and with the same channels off. Scales may differ.
+    #[arg(long, value_name = "BASE")]
+    pub(crate) same_norms_as: Option<PathBuf>,
+    /// Print the rules and what was found (schema gammascope.check/1).
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Reads a share.
+fn share(text: &str) -> Result<f64, String> {
+    let share: Option<f64> = text.parse().ok();
+    share
+        .filter(|share| (0.0..=1.0).contains(share))
+        .ok_or_else(|| "a share is a number from 0 to 1".to_owned())
 }
 
 /// Options of `share`.

@@ -10,7 +10,8 @@ Examples:
   gammascope completions bash
 
 Exit codes: 0 done, 1 wrong usage, 2 unreadable input, 3 done with warnings
-under --strict, 4 a folded checkpoint computes something else (fold --prove).";
+under --strict, 4 a folded checkpoint computes something else (fold --prove),
+5 a rule is broken (check).";
 
 /// Examples of `inspect`.
 pub(crate) const INSPECT: &str = "\
@@ -51,6 +52,13 @@ pub(crate) const EXPORT: &str = "\
 Examples:
   gammascope export model/ -o kernels.safetensors
   gammascope export model/ -o kernels.json --site model.norm";
+
+/// Examples of `check`.
+pub(crate) const CHECK: &str = "\
+Examples:
+  gammascope check model/ --expect layernorm
+  gammascope check model/ --expect rmsnorm --no-near-dead --no-warnings
+  gammascope check tuned/ --same-norms-as base/ --max-dead-share 0.01";
 
 /// Examples of `fold`.
 pub(crate) const FOLD: &str = "\

@@ -3,6 +3,7 @@
 mod adapter;
 mod alone;
 mod args;
+mod check;
 mod compare;
 mod examples;
 mod explain;
@@ -38,6 +39,7 @@ use std::process::ExitCode;
 pub(crate) const UNREADABLE: u8 = 2;
 pub(crate) const WARNED: u8 = 3;
 pub(crate) const DIFFERS: u8 = 4;
+pub(crate) const BROKEN: u8 = 5;
 pub(crate) const USAGE: u8 = 1;
 
 fn main() -> ExitCode {
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Command::Fold(options) => fold::run(&options),
         Command::Adapter(options) => adapter::run(&options),
         Command::Scan(options) => scan::run(&options),
+        Command::Check(options) => check::run(&options),
         Command::Share(options) => share::run(&options),
         Command::Completions(options) => shell::completions(&options),
         Command::Man(options) => shell::man(&options),
