@@ -28,10 +28,8 @@ pub(super) fn rotary(
         ),
         None => ("default", at),
     };
-    if at == "rope_scaling" {
-        // Older files repeat it under both names, so both count as read.
-        fields.text(&["rope_scaling.type"])?;
-    }
+    // Some files repeat it under both names, so both count as read.
+    fields.text(&[&format!("{at}.type")])?;
     let number = |name: &str| {
         let field = format!("{at}.{name}");
         fields.number(&[&field])?.ok_or_else(|| fields.wrong(&field, "a number"))
@@ -184,6 +182,7 @@ fn narrowed(frequencies: Vec<f64>) -> Vec<f32> {
 mod tests {
     use super::*;
     use crate::checkpoint::config::Config;
+    use crate::model::fields::Accepted;
 
     fn of(parameters: &str) -> Result<Rotary, ModelError> {
         let text = format!(
@@ -200,6 +199,16 @@ mod tests {
         // The base is 100 · (3 · 80/40 − 2)^(4/2).
         let longer = dynamic.frequencies_of(80);
         assert!(longer[0] == 1.0 && (longer[1] - 0.025).abs() < 1e-7, "{longer:?}");
+    }
+
+    #[test]
+    fn a_kind_that_is_stated_under_both_names_counts_as_read_under_both() {
+        let text = br#"{"rope_parameters": {"rope_type": "linear", "type": "linear", "factor": 2.0}}"#;
+        let config = Config::parse("", "config.json", text).unwrap();
+        let fields = Fields::new(&config, "ministral3");
+        let found = rotary(&fields, "rope_parameters", 100.0, 4, true, Pairing::Halves).unwrap();
+        assert_eq!(found.frequencies, [0.5, 0.05]);
+        assert!(fields.all_read(&[], Accepted::Only(&[])).unwrap().is_empty());
     }
 
     #[test]
