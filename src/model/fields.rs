@@ -100,6 +100,9 @@ const NEUTRAL_BEGINNINGS: [&str; 14] = [
     "compression_config",
 ];
 const NEUTRAL_PARTS: [&str; 2] = ["dropout", "pdrop"];
+/// Fields that change nothing if they have the value that every configuration has by default. Old files, and those that state every
+/// field, have them.
+const NEUTRAL_IF_FALSE: [&str; 4] = ["add_cross_attention", "is_decoder", "is_encoder_decoder", "xla_device"];
 
 /// Which fields a run accepts although they may change the function and nobody here knows how.
 #[derive(Debug, Clone, Copy)]
@@ -318,6 +321,8 @@ impl<'a> Fields<'a> {
                 || NEUTRAL_BEGINNINGS.iter().any(|beginning| first.starts_with(beginning))
                 || NEUTRAL_PARTS.iter().any(|part| name.contains(part))
         };
+        let is_default =
+            |name: &str, value: &Value| *value == Value::Bool(false) && NEUTRAL_IF_FALSE.contains(&name);
         // A part of the configuration may be of another family than the whole.
         let part = self.leaf("model_type").and_then(Value::as_str).unwrap_or(self.family);
         let is_unused = |name: &str| {
@@ -330,7 +335,7 @@ impl<'a> Fields<'a> {
         };
         let mut left_out = Vec::new();
         for (name, value) in &self.leaves {
-            if value.is_null() || read.contains(name) || harmless(name) {
+            if value.is_null() || read.contains(name) || harmless(name) || is_default(name, value) {
                 continue;
             }
             if !is_unused(name) && !is_accepted(name) {
