@@ -81,7 +81,9 @@ pub(super) fn spelled(count: usize, noun: &str) -> String {
 pub(super) fn percent(share: f64) -> String {
     let percent = 100.0 * share;
     let digits = (1.0 - percent.log10().floor()).clamp(0.0, 12.0) as usize;
-    format!("{percent:.digits$} %")
+    // The page rounds halves up, too.
+    let unit = 10f64.powi(digits as i32);
+    format!("{:.digits$} %", (percent * unit).round() / unit)
 }
 
 /// Lists numbers: 127, 223 and 319. Of more than `most`, lists the first ones.
@@ -108,6 +110,11 @@ mod tests {
             [grouped(0), grouped(999), grouped(1000), grouped(1_234_567)],
             ["0", "999", "1,000", "1,234,567"]
         );
+    }
+
+    #[test]
+    fn half_a_digit_is_rounded_up_as_in_the_page() {
+        assert_eq!([percent(0.125), percent(0.0145), percent(0.000_025)], ["13 %", "1.5 %", "0.0025 %"]);
     }
 
     #[test]
