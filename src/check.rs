@@ -46,6 +46,11 @@ pub fn check(inspection: &Inspection, rules: &Rules<'_>) -> Result<CheckReport, 
     })
 }
 
+/// A count with its noun.
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Names of the sites that break a rule.
 fn broken(report: &Report, breaks: impl Fn(&NormReport) -> bool) -> Vec<String> {
     report.norms.iter().filter(|norm| breaks(norm)).map(|norm| norm.name.clone()).collect()
@@ -72,7 +77,14 @@ fn near_dead(report: &Report) -> CheckedRule {
     let channels: usize = report.norms.iter().map(|norm| norm.kernel.near_dead.len()).sum();
     let found = match channels {
         0 => "no channel is near dead".to_owned(),
-        _ => format!("{channels} channels of {} norm sites are near dead", sites.len()),
+        _ => {
+            let verb = if channels == 1 { "is" } else { "are" };
+            format!(
+                "{} of {} {verb} near dead",
+                counted(channels, "channel"),
+                counted(sites.len(), "norm site")
+            )
+        }
     };
     CheckedRule { rule: Rule::NoNearDead, passed: channels == 0, found, sites }
 }
@@ -81,7 +93,7 @@ fn warnings(report: &Report) -> CheckedRule {
     let messages: Vec<&str> = report.warnings.iter().map(|warning| warning.message.as_str()).collect();
     let found = match messages.first() {
         None => "there is no warning".to_owned(),
-        Some(first) => format!("there are {} warnings; the first: {first}", messages.len()),
+        Some(first) => format!("the report has {}; the first: {first}", counted(messages.len(), "warning")),
     };
     CheckedRule { rule: Rule::NoWarnings, passed: messages.is_empty(), found, sites: Vec::new() }
 }
@@ -98,8 +110,8 @@ fn same_norms(base: &Inspection, inspection: &Inspection) -> Result<CheckedRule,
             format!("all {} norm sites have the kind and the kernel of the base", comparison.sites.len())
         }
         (differ, missing) => format!(
-            "{} norm sites have another kind or kernel, {more} are not in the base, and {missing} of the base are missing",
-            differ.saturating_sub(more)
+            "of other kind or kernel: {}; not in the base: {more}; only in the base: {missing}",
+            counted(differ.saturating_sub(more), "norm site")
         ),
     };
     let rule = Rule::SameNorms { base: base.report.checkpoint.name.clone() };

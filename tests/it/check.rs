@@ -61,11 +61,13 @@ fn a_channel_that_is_off_breaks_the_rules_of_channels_and_of_the_base() {
     let (code, said, _) = check(&[off.path()], &["--no-near-dead", "--same-norms-as", base]);
     assert_eq!(code, 5, "{said}");
     assert!(
-        said.contains("broken no-near-dead: 1 channels of 1 norm sites are near dead: transformer.h.0.ln_1"),
+        said.contains("broken no-near-dead: 1 channel of 1 norm site is near dead: transformer.h.0.ln_1"),
         "{said}"
     );
     assert!(
-        said.contains("broken same-norms-as layernorm: 1 norm sites have another kind or kernel"),
+        said.contains(
+            "broken same-norms-as layernorm: of other kind or kernel: 1 norm site; not in the base: 0"
+        ),
         "{said}"
     );
     // A scale that only has another size is that of a fine-tune.
