@@ -68,7 +68,7 @@ fn of_kind(report: &Report, expected: NormKind) -> CheckedRule {
 
 fn dead_share(report: &Report, most: f64) -> CheckedRule {
     let share = report.dead_parameters.share;
-    let found = format!("{share:.4} of the recognised weights that read norms has no effect");
+    let found = format!("{share:.4} of the recognised weights that read norms have no effect");
     CheckedRule { rule: Rule::DeadShare { most }, passed: share <= most, found, sites: Vec::new() }
 }
 

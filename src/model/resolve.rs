@@ -991,25 +991,11 @@ impl<'a> Resolver<'a> {
             value_width,
             rotary,
         };
-        Ok(Attention {
-            heads,
-            key_heads: heads,
-            head_width,
-            projections: Projections::Latent(Box::new(latent)),
-            gated: false,
-            biases: [None; 3],
-            output: self.linear(&name(self.row.attention.output), d, heads.saturating_mul(value_width))?,
-            inner_norm: None,
-            query_norm: None,
-            key_norm: None,
-            value_norm: None,
-            position: Position::None,
-            window: None,
-            scale: ((query as f64).powf(-0.5) * rotary::magnitude(fields)?.powi(2)) as f32,
-            cap: None,
-            sinks: None,
-            clip: None,
-        })
+        let heads = LayerHeads { heads, key_heads: heads, head_width, keys_are_values: false };
+        let output =
+            self.linear(&name(self.row.attention.output), d, heads.heads.saturating_mul(value_width))?;
+        let scale = (query as f64).powf(-0.5) * rotary::magnitude(fields)?.powi(2);
+        Ok(plain_attention(heads, Projections::Latent(Box::new(latent)), output, scale as f32))
     }
 
     /// Makes the attention to an encoder's output of `encoded` channels.
@@ -1027,25 +1013,10 @@ impl<'a> Resolver<'a> {
             self.linear(&k, of_keys, encoded)?,
             self.linear(&v, of_keys, encoded)?,
         ]);
-        Ok(Attention {
-            heads: self.size.heads,
-            key_heads: self.size.key_heads,
-            head_width: self.size.head_width,
-            projections,
-            gated: false,
-            biases: [None; 3],
-            output: self.linear(&name(row.output), self.size.width, of_queries)?,
-            inner_norm: None,
-            query_norm: None,
-            key_norm: None,
-            value_norm: None,
-            position: Position::None,
-            window: None,
-            scale: self.attention_scale(self.size.head_width)?,
-            cap: None,
-            sinks: None,
-            clip: None,
-        })
+        let Dimensions { heads, key_heads, head_width, .. } = self.size;
+        let heads = LayerHeads { heads, key_heads, head_width, keys_are_values: false };
+        let output = self.linear(&name(row.output), self.size.width, of_queries)?;
+        Ok(plain_attention(heads, projections, output, self.attention_scale(head_width)?))
     }
 
     /// Returns the factor of the products of queries and keys.
@@ -1416,6 +1387,29 @@ impl<'a> Resolver<'a> {
         let (outputs, layout) = (vocabulary, Layout::OutputInput);
         let unembedding = Linear { weight, first: 0, bias, first_bias: 0, inputs: width, outputs, layout };
         Ok(Some(Head { transform, unembedding, multiplier, cap }))
+    }
+}
+
+/// Makes an attention that has nothing but its maps and its scale.
+fn plain_attention(of: LayerHeads, projections: Projections, output: Linear, scale: f32) -> Attention {
+    Attention {
+        heads: of.heads,
+        key_heads: of.key_heads,
+        head_width: of.head_width,
+        projections,
+        gated: false,
+        biases: [None; 3],
+        output,
+        inner_norm: None,
+        query_norm: None,
+        key_norm: None,
+        value_norm: None,
+        position: Position::None,
+        window: None,
+        scale,
+        cap: None,
+        sinks: None,
+        clip: None,
     }
 }
 
