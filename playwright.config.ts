@@ -12,6 +12,7 @@ export default defineConfig({
   workers: 2, // tests share nothing but the web server
   retries: 0,
   timeout: 120_000,
+  expect: { timeout: 20_000 }, // two tests share two cores with a GPU in software
   forbidOnly: process.env["CI"] !== undefined,
   reporter: [["list"], ["json", { outputFile: process.env["E2E_REPORT"] ?? ".cache/e2e.json" }]],
   use: {

@@ -4,10 +4,11 @@ import { Workbox } from 'workbox-window';
 import { controllerAtStart } from './state/controller';
 
 /**
- * A newer version. `ready`: it waits to be activated. `taken`: another tab has activated it, so the files of this version may be gone.
+ * A newer version. `ready`: it waits to be activated. `starting`: the user asked for it, and it starts when the downloads of the old
+ * version have ended. `taken`: another tab has activated it, so the files of this version may be gone.
  * `compiling`: `npm start` is still compiling it.
  */
-export type Renewal = { state: 'ready' | 'taken' | 'compiling'; reload(): void };
+export type Renewal = { state: 'ready' | 'starting' | 'taken' | 'compiling'; reload(): void };
 
 /** Whether this is the page that `npm start` shows until the verifier is compiled. */
 const BEFORE_VERIFIER = import.meta.env.VITE_BEFORE_VERIFIER === '1';
@@ -30,6 +31,7 @@ export function keep(): void {
       state: 'ready',
       reload() {
         asked = true;
+        renewal.value = { state: 'starting', reload };
         worker.messageSkipWaiting();
       },
     };

@@ -6,6 +6,7 @@ keep();
 
 const STATES = {
   ready: 'A newer version of this page is ready.',
+  starting: 'Starting the newer version…',
   taken: 'A newer version of this page is in use in another tab.',
   compiling: 'The verifier is still being compiled.',
 };
@@ -13,6 +14,13 @@ const STATES = {
 export function Renewal() {
   const now = renewal.value;
   if (!now) return null;
+  if (now.state === 'starting') {
+    return (
+      <div class="notice" role="status" id="renewal">
+        <strong>{STATES.starting}</strong>
+      </div>
+    );
+  }
   return (
     <div class="notice" role="status" id="renewal">
       <p class="line">

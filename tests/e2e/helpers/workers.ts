@@ -1,7 +1,7 @@
 /** Ends the workers of the page or limits their memory, like a browser on a device without free memory. */
 import type { Page } from '@playwright/test';
 
-type Recorded = Window & { workers: { worker: Worker; address: string }[] };
+type Recorded = Window & { workers: { worker: Worker; address: string; lock?: string }[] };
 
 /**
  * Loads the page again and records its workers from the start. Without `ahead`, the page believes that the connection should save data.
@@ -16,7 +16,9 @@ export async function recordWorkers(page: Page, { ahead = false } = {}): Promise
     window.Worker = class extends Worker {
       constructor(url: string | URL, options?: WorkerOptions) {
         super(url, options);
-        workers.push({ worker: this, address: String(url) });
+        const recorded: Recorded['workers'][number] = { worker: this, address: String(url) };
+        workers.push(recorded);
+        this.addEventListener('message', ({ data }: MessageEvent<{ lock?: string }>) => (recorded.lock ??= data.lock));
       }
     };
   }, ahead);
@@ -30,12 +32,12 @@ export function inspectorsStarted(page: Page): Promise<number> {
   );
 }
 
-/** Ends a recorded worker, once it and those before it hold their locks and the page waits for these. The page gets no event. */
+/** Ends a recorded worker, once it holds its lock and the page waits for that lock. The page gets no event. */
 export async function endWorker(page: Page, at: number): Promise<void> {
   await page.waitForFunction(async (index) => {
-    const { held = [], pending = [] } = await navigator.locks.query();
-    const watched = held.filter(({ name }) => pending.some((other) => other.name === name));
-    return watched.length > index;
+    const lock = (window as unknown as Recorded).workers[index]?.lock;
+    // Workers of the page before a reload may still hold locks.
+    return lock !== undefined && (await navigator.locks.query()).pending?.some(({ name }) => name === lock);
   }, at);
   await page.evaluate((index) => (window as unknown as Recorded).workers[index]?.worker.terminate(), at);
 }
