@@ -244,6 +244,9 @@ pub fn model_sentence(verdict: ModelVerdict, norms: &[NormReport], dead: &DeadPa
                 "what reads it is not recognised, so no weight is counted as dead"
             }
             (_, 0, _) => "no linear map reads it, so no weight is dead",
+            (_, _, 0) if kernels.iter().any(|norm| not_counted(norm)) => {
+                "what reads it is tied to the embedding or not recognised, so no weight is counted as dead"
+            }
             (_, _, 0) => "what reads it is tied to the embedding, so no weight is free",
             _ => "a weight that moves along it only adds a constant",
         };
@@ -397,6 +400,16 @@ mod tests {
                 vec![unread()],
                 dead(0.0, 0, 0),
                 "LayerNorm model. Its one norm ignores one direction; what reads it is not recognised, so no weight is counted as dead.",
+            ),
+            (
+                vec![unread(), layer()],
+                dead(0.0, 1, 0),
+                "LayerNorm model. All 2 norms ignore one direction; what reads it is tied to the embedding or not recognised, so no weight is counted as dead.",
+            ),
+            (
+                vec![layer()],
+                dead(0.0, 1, 0),
+                "LayerNorm model. Its one norm ignores one direction; what reads it is tied to the embedding, so no weight is free.",
             ),
             (
                 vec![unread(), layer()],

@@ -27,8 +27,8 @@ use crate::source::{ByteSource, Meter, SourceError};
 
 /// Most bytes of memory for what is kept of a file: this, and so many times its length. Names take most of it, in files whose matrices
 /// lie elsewhere.
-const KEPT: u64 = 48 << 20;
-const KEPT_TIMES: u64 = 8;
+const KEPT: u64 = 10 << 20;
+const KEPT_TIMES: u64 = 10;
 
 /// Why a file cannot be read as an ONNX file: what, where and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

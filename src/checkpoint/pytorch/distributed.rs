@@ -4,7 +4,6 @@
 //! Format: `torch/distributed/checkpoint/metadata.py` and `filesystem.py` of PyTorch 1.13 to 2.9.
 #![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
-use super::known::Global;
 use super::pickle::{Id, Machine, Outcome, Value, View};
 use super::state::{self, TRAINING};
 use super::{
@@ -92,7 +91,7 @@ fn parse(path: &str, bytes: &[u8]) -> Result<Layout, PyTorchProblem> {
         Err((byte, problem)) => return Err(PyTorchProblem::Pickle { byte: byte as u64, problem }),
     };
     let described = described(&machine, root).ok_or(PyTorchProblem::NoLayout)?;
-    let runs = code(&machine);
+    let runs = runs(&machine);
     // The tensors as nested dictionaries, in which the model is found as in a file of torch.save.
     let mut tree = Tree::default();
     for (at, one) in described.iter().enumerate() {
@@ -115,27 +114,6 @@ fn parse(path: &str, bytes: &[u8]) -> Result<Layout, PyTorchProblem> {
         warnings.push(Warning::new(WarningCode::StateChosen, path, format!("`{path}`: {chosen}")));
     }
     Ok(Layout { tensors: tensors.collect(), warnings })
-}
-
-/// The names of code that would run on loading. Python 3.11 pickles a member of an enumeration as a call of `getattr`. On classes of
-/// PyTorch alone this is harmless.
-fn code(machine: &Machine) -> Vec<String> {
-    const MEMBER: &str = "builtins.getattr";
-    let is_known = |global: &Global| {
-        &*global.module == "torch"
-            || ["torch.distributed.", "torch.serialization"]
-                .iter()
-                .any(|home| global.module.starts_with(home))
-    };
-    let mut names = runs(machine);
-    if machine
-        .globals
-        .iter()
-        .all(|global| is_known(global) || (&*global.module, &*global.name) == ("builtins", "getattr"))
-    {
-        names.retain(|name| name != MEMBER);
-    }
-    names
 }
 
 fn warn_of_code(path: &str, runs: &[String], warnings: &mut Vec<Warning>) {

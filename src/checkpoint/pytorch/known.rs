@@ -24,6 +24,8 @@ pub(super) enum Known {
     List,
     /// A tuple of one argument.
     Size,
+    /// object, name: `getattr`. Python 3.11 pickles a member of an enumeration as a call of it.
+    Attribute,
     /// A tensor whose values are not a view of a storage: what it is, and where its shape is among the arguments.
     Unusable(&'static str, Shape),
 }
@@ -61,6 +63,7 @@ impl Global {
             ("builtins" | "__builtin__", "dict") => Known::Dict,
             ("builtins" | "__builtin__", "list" | "set" | "frozenset") => Known::List,
             ("torch", "Size") => Known::Size,
+            ("builtins" | "__builtin__", "getattr") => Known::Attribute,
             _ => return None,
         })
     }

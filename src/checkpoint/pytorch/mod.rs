@@ -23,6 +23,7 @@ use super::{CheckpointError, Strides};
 use crate::order;
 use crate::report::{Warning, WarningCode};
 use crate::source::{ByteSource, Meter, SourceError};
+use known::{Global, Known};
 use pickle::{Machine, Outcome, View};
 use serde_json::{Map, Value};
 #[cfg(feature = "more-formats")]
@@ -286,7 +287,9 @@ async fn read_plain<S: ByteSource>(meter: &Meter, source: &S) -> Result<(Machine
 
 /// The names of code that would run on loading.
 fn runs(machine: &Machine) -> Vec<String> {
-    let runs = machine.globals.iter().filter(|global| globals::runs(global));
+    let is_member =
+        |global: &&Global| global.known() == Some(Known::Attribute) && machine.reads_members_only();
+    let runs = machine.globals.iter().filter(|global| globals::runs(global) && !is_member(global));
     order::distinct(runs.map(|global| format!("{}.{}", global.module, global.name)))
 }
 

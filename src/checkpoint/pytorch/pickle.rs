@@ -19,14 +19,21 @@ use std::collections::HashMap;
 const MAX_VALUES: usize = 1 << 22;
 
 /// Most values, or names in the memo, at the beginning of a pickle.
-const FEW: usize = 700_000;
+const FEW: usize = 200_000;
 
 /// One more value is allowed for every this many bytes. A value takes about fifty bytes of memory, and an operation of one byte can
 /// make one. torch.save writes about fifteen for a tensor, in 150 bytes.
 const BYTES_A_VALUE: usize = 12;
 
-/// Most values on the stack, and most marks on it.
-const MAX_STACK: usize = 1 << 22;
+/// Most values on the stack at the beginning of a pickle. One more is allowed for every eight bytes.
+const FEW_ON_STACK: usize = 1 << 20;
+const BYTES_ON_STACK: usize = 8;
+
+/// Most marks on the stack: one for each container inside another.
+const MAX_MARKS: usize = 100_000;
+
+/// Values that lie beside each other in memory. One list of all values would be copied as it grows, which takes three times the memory.
+const CHUNK: usize = 4096;
 
 /// The longest line of protocol 0: a name, a number or a text.
 const MAX_LINE: usize = 1 << 16;
@@ -149,14 +156,44 @@ impl<'a> Arguments<'a> {
     }
 }
 
+/// The values of a machine, in chunks.
+#[derive(Debug, Default)]
+struct Values {
+    chunks: Vec<Vec<Value>>,
+}
+
+impl Values {
+    fn len(&self) -> usize {
+        let last = self.chunks.last().map_or(0, Vec::len);
+        self.chunks.len().saturating_sub(1).saturating_mul(CHUNK).saturating_add(last)
+    }
+
+    fn push(&mut self, value: Value) {
+        match self.chunks.last_mut() {
+            Some(chunk) if chunk.len() < CHUNK => chunk.push(value),
+            _ => self.chunks.push(vec![value]),
+        }
+    }
+
+    fn at(&self, id: Id) -> &Value {
+        &self.chunks[id as usize / CHUNK][id as usize % CHUNK]
+    }
+
+    fn at_mut(&mut self, id: Id) -> &mut Value {
+        &mut self.chunks[id as usize / CHUNK][id as usize % CHUNK]
+    }
+}
+
 /// The machine. It can run as the bytes come.
 #[derive(Debug)]
 pub(super) struct Machine {
-    values: Vec<Value>,
+    values: Values,
     stack: Vec<Id>,
     /// The height of the stack at each mark.
     marks: Vec<usize>,
     memo: HashMap<u64, Id>,
+    /// How often `getattr` was on the stack and did not read a member of an enumeration.
+    loose: usize,
     /// Each global that was named, once.
     pub(super) globals: Vec<Global>,
     places: HashMap<Global, Id>,
@@ -166,13 +203,15 @@ pub(super) struct Machine {
 
 impl Default for Machine {
     fn default() -> Self {
-        let mut values = vec![Value::Opaque; FIRST_SMALL as usize];
-        values.extend((0..SMALL).map(Value::Int));
+        let mut values = Values::default();
+        let opaque = std::iter::repeat_n(Value::Opaque, FIRST_SMALL as usize);
+        opaque.chain((0..SMALL).map(Value::Int)).for_each(|value| values.push(value));
         Self {
             values,
             stack: Vec::new(),
             marks: Vec::new(),
             memo: HashMap::new(),
+            loose: 0,
             globals: Vec::new(),
             places: HashMap::new(),
             at: 0,
@@ -183,12 +222,17 @@ impl Default for Machine {
 impl Machine {
     /// The value at a place.
     pub(super) fn value(&self, id: Id) -> &Value {
-        &self.values[id as usize]
+        self.values.at(id)
     }
 
     /// Number of values, for a list beside them.
     pub(super) fn len(&self) -> usize {
         self.values.len()
+    }
+
+    /// Bytes of the pickle that have been read.
+    pub(super) fn bytes(&self) -> usize {
+        self.at
     }
 
     /// A text.
@@ -247,6 +291,10 @@ impl Machine {
             let mut arguments = Arguments { bytes: rest, used: 0 };
             if code == b'.' {
                 let value = self.pop().map_err(|problem| (self.at, problem))?;
+                // Only the values are read from here on.
+                self.stack = Vec::new();
+                self.marks = Vec::new();
+                self.memo = HashMap::new();
                 return Ok(Outcome::Done(value, next));
             }
             match self.step(code, &mut arguments) {
@@ -273,7 +321,7 @@ impl Machine {
             0x80 => _ = arguments.take(1)?,
             0x95 => _ = arguments.take(8)?,
             b'(' => {
-                within(self.marks.len(), MAX_STACK)?;
+                within(self.marks.len(), MAX_MARKS)?;
                 self.marks.push(self.stack.len());
             }
             b'0' => {
@@ -484,7 +532,7 @@ impl Machine {
             b'b' => {
                 let state = self.pop()?;
                 let top = self.top()?;
-                if let Value::Object { state: of_top, .. } = &mut self.values[top as usize] {
+                if let Value::Object { state: of_top, .. } = self.values.at_mut(top) {
                     *of_top = Some(state);
                 }
             }
@@ -510,7 +558,10 @@ impl Machine {
     }
 
     fn push(&mut self, id: Id) -> Result<(), PickleProblem> {
-        within(self.stack.len(), MAX_STACK)?;
+        within(self.stack.len(), FEW_ON_STACK.saturating_add(self.at / BYTES_ON_STACK))?;
+        if self.named(id).is_some_and(|(_, global)| global.known() == Some(Known::Attribute)) {
+            self.loose = self.loose.saturating_add(1);
+        }
         self.stack.push(id);
         Ok(())
     }
@@ -587,10 +638,10 @@ impl Machine {
 
     /// Adds members to the list on top. An instance that has members is a list of another class.
     fn append(&mut self, members: &[Id]) -> Result<(), PickleProblem> {
-        let top = self.top()? as usize;
-        match &mut self.values[top] {
+        let top = self.top()?;
+        match self.values.at_mut(top) {
             Value::List(list) => list.extend_from_slice(members),
-            Value::Object { .. } => self.values[top] = Value::List(members.to_vec()),
+            object @ Value::Object { .. } => *object = Value::List(members.to_vec()),
             _ => {}
         }
         Ok(())
@@ -598,10 +649,10 @@ impl Machine {
 
     /// Adds entries to the dictionary on top. An instance that has entries is a dictionary of another class.
     fn insert(&mut self, pairs: Vec<(Id, Id)>) -> Result<(), PickleProblem> {
-        let top = self.top()? as usize;
-        match &mut self.values[top] {
+        let top = self.top()?;
+        match self.values.at_mut(top) {
             Value::Dict(dict) => dict.extend(pairs),
-            Value::Object { .. } => self.values[top] = Value::Dict(pairs),
+            object @ Value::Object { .. } => *object = Value::Dict(pairs),
             _ => {}
         }
         Ok(())
@@ -653,6 +704,21 @@ impl Machine {
         }
     }
 
+    /// Whether the arguments of `getattr` are a class and the name of a constant. No method has a name in capital letters.
+    fn is_member(&self, given: &[Id]) -> bool {
+        let [object, name] = given else { return false };
+        let constant = |name: &str| {
+            name.starts_with(|first: char| first.is_ascii_uppercase())
+                && name.chars().all(|char| char.is_ascii_uppercase() || char.is_ascii_digit() || char == '_')
+        };
+        self.named(*object).is_some() && self.text(*name).is_some_and(constant)
+    }
+
+    /// Whether all that the pickle does with `getattr` is to read members of enumerations.
+    pub(super) fn reads_members_only(&self) -> bool {
+        self.loose == 0
+    }
+
     fn make(&mut self, known: Known, given: &[Id]) -> Result<(), PickleProblem> {
         let argument = |at: usize| given.get(at).copied().unwrap_or(NONE);
         match known {
@@ -661,9 +727,15 @@ impl Machine {
                 self.push_new(Value::Tensor(Box::new(view)))
             }
             Known::Parameter => self.push(argument(0)),
+            Known::Attribute => {
+                if self.is_member(given) {
+                    self.loose = self.loose.saturating_sub(1);
+                }
+                self.push_new(Value::Object { class: None, state: None })
+            }
             Known::FromType => {
                 let function = self.named(argument(0)).and_then(|(_, global)| global.known());
-                match function.filter(|function| *function != Known::FromType) {
+                match function.filter(|function| !matches!(function, Known::FromType | Known::Attribute)) {
                     Some(function) => {
                         let given = self.members(argument(2)).unwrap_or_default().to_vec();
                         self.make(function, &given)

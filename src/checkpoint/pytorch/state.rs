@@ -17,9 +17,11 @@ const MAX_DEPTH: usize = 64;
 /// Most tensors of one model, and most bytes of their names.
 const MAX_TENSORS: usize = 1 << 20;
 const MAX_NAME_BYTES: usize = 64 << 20;
-/// The same limits for each value of the pickle: a module that is used in many places has a name for each.
-const NAMES_A_VALUE: usize = 64;
-const NAME_BYTES_A_VALUE: usize = 1024;
+/// The same limits at the beginning of a pickle, and how many bytes of it allow one more. A module that is used in many places has a
+/// name for each.
+const FEW_TENSORS: usize = 8192;
+const BYTES_A_TENSOR: usize = 32;
+const FEW_NAME_BYTES: usize = 1 << 20;
 
 /// Most entries to look at for each value of the pickle: objects may share one long dictionary.
 const LOOKS_A_VALUE: u64 = 512;
@@ -536,7 +538,7 @@ impl Flat<'_, '_> {
             };
             let whole = if name.is_empty() { own } else { format!("{name}.{own}") };
             self.bytes = self.bytes.saturating_add(whole.len());
-            if self.bytes > MAX_NAME_BYTES.min(NAME_BYTES_A_VALUE.saturating_mul(self.search.machine.len())) {
+            if self.bytes > MAX_NAME_BYTES.min(FEW_NAME_BYTES.saturating_add(self.search.machine.bytes())) {
                 return Err(PyTorchProblem::TooManyTensors);
             }
             self.add(child, &whole)?;
@@ -551,7 +553,8 @@ impl Flat<'_, '_> {
             self.tensors[at].1 = id;
             return Ok(());
         }
-        if self.tensors.len() >= MAX_TENSORS.min(NAMES_A_VALUE.saturating_mul(self.search.machine.len())) {
+        let most = FEW_TENSORS.saturating_add(self.search.machine.bytes() / BYTES_A_TENSOR).min(MAX_TENSORS);
+        if self.tensors.len() >= most {
             return Err(PyTorchProblem::TooManyTensors);
         }
         self.places.insert(name.to_owned(), self.tensors.len());

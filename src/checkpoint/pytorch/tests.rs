@@ -311,6 +311,25 @@ fn code_that_would_run_is_named_and_not_run() {
 }
 
 #[test]
+fn a_member_of_an_enumeration_is_no_code_and_other_uses_of_getattr_are() {
+    let warnings = |value: &[u8]| {
+        let operations =
+            [b"}(".to_vec(), text("w"), vector(1), text("x"), value.to_vec(), b"u".to_vec()].concat();
+        open(saved(&pickle(&operations), 1)).unwrap().warnings.len()
+    };
+    let getattr = |name: &str| {
+        [b"cbuiltins\ngetattr\n(cpathlib\nPosixPath\n".to_vec(), text(name), b"t".to_vec()].concat()
+    };
+    assert_eq!(warnings(&[&getattr("STRIDED")[..], b"R"].concat()), 0, "as Python 3.11 writes it");
+    assert_eq!(warnings(&[&getattr("write_text")[..], b"R"].concat()), 1, "a method");
+    // The same function is passed to another one as well.
+    let passed = [&b"cfunctools\npartial\n(cbuiltins\ngetattr\ntR0"[..], &getattr("STRIDED"), b"R"].concat();
+    assert_eq!(warnings(&passed), 1);
+    let twice = [&b"ctorch._tensor\n_rebuild_from_type_v2\n("[..], &getattr("STRIDED"), b"tR"].concat();
+    assert_eq!(warnings(&twice), 1);
+}
+
+#[test]
 fn names_lie_in_the_widest_mapping_that_is_no_state_of_training() {
     let state =
         |name: &str, count| [text(name), b"}(".to_vec(), text("w"), vector(count), b"u".to_vec()].concat();

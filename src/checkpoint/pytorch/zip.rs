@@ -36,6 +36,9 @@ const ALIGNMENT: u64 = 64;
 /// Deflate makes a pickle about ten times smaller, not a thousand times.
 const MAX_RATIO: u64 = 100;
 
+/// An entry may unpack to this many bytes more than the whole archive has. The tensors of a model are larger than their pickle.
+const UNPACKED: u64 = 1 << 20;
+
 /// How an entry is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Method {
@@ -156,7 +159,7 @@ impl Archive {
         let mut all = Vec::with_capacity(entries.len());
         for (entry, bytes) in entries.iter().zip(read) {
             let bytes = bytes.unwrap_or_else(|| Ok(Vec::new()))?;
-            all.push(entry.unpack(bytes)?);
+            all.push(entry.unpack(bytes, source.length().saturating_add(UNPACKED))?);
         }
         Ok(all)
     }
@@ -169,12 +172,13 @@ impl Entry {
         &self.name
     }
 
-    fn unpack(&self, bytes: Vec<u8>) -> Result<Vec<u8>, PyTorchProblem> {
+    /// Its bytes as they were before they were compressed. `most` limits their number.
+    fn unpack(&self, bytes: Vec<u8>, most: u64) -> Result<Vec<u8>, PyTorchProblem> {
         let damaged = || PyTorchProblem::EntryDamaged { entry: self.name.clone() };
         let unpacked = match self.method {
             Method::Stored => bytes,
             Method::Deflated => {
-                if self.size > self.packed.saturating_mul(MAX_RATIO).saturating_add(1024) {
+                if self.size > most.min(self.packed.saturating_mul(MAX_RATIO).saturating_add(1024)) {
                     let (packed, size) = (self.packed, self.size);
                     return Err(PyTorchProblem::EntryTooDense { entry: self.name.clone(), packed, size });
                 }
