@@ -4,8 +4,9 @@
 
 `import`: milliseconds of importing it. `inspect`: milliseconds of `gammascope.inspect(MODEL)`, and of the terminal on the same folder.
 `watch`: milliseconds of a token of BERT-base (d = 768) on the CPU, plain and watched, before the measurement at the end. Each is the median
-of several runs, one of each side in turn. Needs torch and transformers for the last.
+of several runs, one of each side in turn. Needs torch and transformers.
 """
+import contextlib
 import json
 import statistics
 import subprocess
@@ -13,6 +14,8 @@ import sys
 import time
 
 import gammascope
+import torch
+import transformers
 
 RUNS, SEQUENCES, TOKENS = 7, 8, 128
 
@@ -34,40 +37,31 @@ def process(*command):
 
 
 def watching():
-    import torch
-    import transformers
-
     torch.manual_seed(0)
     model = transformers.BertModel(transformers.BertConfig()).eval()
     ids = torch.randint(30000, (SEQUENCES, TOKENS))
     mask = torch.ones_like(ids)
 
-    def plain():
+    def forward():
         with torch.no_grad():
             model(input_ids=ids, attention_mask=mask)
 
-    # The block ends with an error, so that only the forward pass is timed. There is room for all tokens.
-    watch = gammascope.watch(model, tokens=2 * (RUNS + 1) * SEQUENCES * TOKENS)
-    times = []
-    try:
-        with watch:
-            watched = in_turn(plain)
+    watches = [gammascope.watch(model, tokens=SEQUENCES * TOKENS) for _ in range(RUNS + 1)]
+
+    def watched():
+        # The block ends with an error, so that nothing is measured: only the forward pass is timed.
+        with contextlib.suppress(InterruptedError), watches.pop():
+            forward()
             raise InterruptedError
-    except InterruptedError:
-        times = [in_turn(plain)[0], watched[0]]
-    return [one / (SEQUENCES * TOKENS) for one in times]
+
+    return [one / (SEQUENCES * TOKENS) for one in in_turn(forward, watched)]
 
 
 def main():
     terminal, model = sys.argv[1:3]
     bare, importing = in_turn(process(sys.executable, "-c", ""), process(sys.executable, "-c", "import gammascope"))
     inspected = in_turn(lambda: gammascope.inspect(model), process(terminal, "inspect", model, "--json"))
-    result = {"import": importing - bare, "inspect": inspected}
-    try:
-        result["watch"] = watching()
-    except ImportError as missing:
-        result["missing"] = str(missing)
-    print(json.dumps(result))
+    print(json.dumps({"import": importing - bare, "inspect": inspected, "watch": watching()}))
 
 
 if __name__ == "__main__":

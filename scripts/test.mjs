@@ -14,7 +14,7 @@ import { npm } from "./lib/packages.mjs";
 import { pythonWithTorch, pythonsWithWheel } from "./lib/python.mjs";
 import { Failure, ask, main, show, step } from "./lib/run.mjs";
 import { differences, fingerprint } from "./lib/reproducible.mjs";
-import { requireLints, testedTerminal } from "./lib/rust.mjs";
+import { TESTED, requireLints, testedTerminal } from "./lib/rust.mjs";
 import { BUDGET_KB, pageSize } from "./lib/size.mjs";
 import { SBOM, writeSbom } from "./lib/supply.mjs";
 import { setUp } from "./setup.mjs";
@@ -161,7 +161,7 @@ async function wheel() {
 }
 
 async function cargoTest(args) {
-  const { code, stdout } = await show("cargo", ["test", "--locked", "--features", "gpu", ...args]);
+  const { code, stdout } = await show("cargo", ["test", ...TESTED, ...args]);
   const counts = { passed: 0, failed: 0, skipped: 0 };
   for (const [, passed, failed, ignored] of stdout.matchAll(
     /^test result: .*?(\d+) passed; (\d+) failed; (\d+) ignored/gm,

@@ -42,7 +42,7 @@ impl Inspected {
         py: Python<'py>,
         site: &str,
     ) -> PyResult<(u64, Option<Bound<'py, PyBytes>>, Vec<u32>)> {
-        let name = &library::site(&self.0.report, site).map_err(fault)?.name;
+        let name = library::site(&self.0.report, site).map_err(fault)?.name.as_str();
         let mut found = kernels(&self.0, Some(&[name])).map_err(fault)?.sites;
         let site = found.pop().ok_or_else(|| fault(format!("`{name}` has no kernel")))?;
         let bytes = site.direction.map(|v| v.into_iter().flat_map(f64::to_le_bytes).collect::<Vec<_>>());
