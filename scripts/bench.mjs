@@ -3,10 +3,11 @@
 //   npm run bench -- running   only runs models, also with PyTorch and onnxruntime-web, for which it installs 3 GB
 //   npm run bench -- encoders  of these, only runs the encoders of images and sounds
 //   npm run bench -- pytorch   only opens a file of PyTorch of 10 GB, also with PyTorch
+//   npm run bench -- python    only times the Python package, which it builds with optimisation
 // WebGPU runs in software, or on the GPU of the machine if GAMMASCOPE_GPU is set.
 
 import { spawnSync } from "node:child_process";
-import { closeSync, existsSync, mkdtempSync, openSync, readSync, rmSync, statSync } from "node:fs";
+import { closeSync, existsSync, mkdtempSync, openSync, readSync, readdirSync, rmSync, statSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { serveHub } from "../benches/hub.mjs";
@@ -61,15 +62,16 @@ const PICKLED_BLOCKS = 24;
 
 await main(async () => {
   await setUp();
-  const [running, encoders, pytorch] = ["running", "encoders", "pytorch"].map((word) => process.argv.includes(word));
+  const [running, encoders, pytorch, python] = ["running", "encoders", "pytorch", "python"].map((word) => process.argv.includes(word));
   // The encoders run in the page alone.
   const command = encoders ? undefined : await compile();
-  if (!process.argv.includes("--as-is") && !pytorch) await build();
+  if (!process.argv.includes("--as-is") && !pytorch && !python) await build();
   const folder = mkdtempSync(join(tmpdir(), "gammascope-bench-"));
   process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
   process.once("SIGINT", () => process.exit(130));
-  if (pytorch) {
-    await pickled(command, join(folder, "pytorch_model.bin"));
+  if (pytorch || python) {
+    if (pytorch) await pickled(command, join(folder, "pytorch_model.bin"));
+    if (python) await packaged(command, folder);
     print();
     return;
   }
@@ -434,6 +436,29 @@ async function pickled(command, path) {
   const [whole, alone] = [runs.map((run) => run.milliseconds), runs.map(({ stdout }) => 1000 * JSON.parse(stdout).seconds)].map(median);
   row("torch.load(mmap=True) and numpy, whole process", { time: ms(whole), ratio: against(whole, milliseconds) });
   row("torch.load and its reads alone, against our whole process", { time: ms(alone), ratio: against(alone, milliseconds) });
+}
+
+/** Measures the Python package beside the terminal, and a watched model beside the plain one. */
+async function packaged(command, folder) {
+  heading("The Python package");
+  await fetchMiniLm();
+  const peers = await preparePeers();
+  const why = peers.why ?? (existsSync(MINILM_FILES[0]) ? undefined : "skipped: all-MiniLM is missing");
+  if (why) {
+    row("import, inspect and watch", { time: why });
+    return;
+  }
+  const pip = (label, ...words) => step(label, peers.python, ["-m", "pip", "--disable-pip-version-check", ...words]);
+  await pip("Wheel: building, with optimisation", "wheel", "./python", "--no-deps", "--wheel-dir", folder);
+  const wheel = join(folder, readdirSync(folder).find((name) => name.endsWith(".whl")));
+  await pip("Wheel: installing", "install", "--quiet", "--force-reinstall", "--no-deps", wheel);
+  const found = JSON.parse(timed(peers.python, ["benches/watch.py", command, MINILM]).stdout);
+  row("the wheel", { file: size(statSync(wheel).size), ratio: "≤ 15 MB" });
+  row("import gammascope", { time: ms(found.import), ratio: "≤ 150 ms" });
+  const [inside, terminal] = found.inspect;
+  row("inspect, all-MiniLM-L6-v2", { time: ms(inside), ratio: `${(inside / terminal).toFixed(2)} × the terminal (≤ 1.5)` });
+  const [plain, watched] = found.watch;
+  row("a token of BERT-base, watched", { time: ms(watched), ratio: `${(watched / plain).toFixed(2)} × the plain forward pass (≤ 1.3)` });
 }
 
 /** Measures the bytes of the first load, and the time until the page is ready. */

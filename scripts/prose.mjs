@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { Failure, main } from "./lib/run.mjs";
 import { complaints } from "./prose/lint.mjs";
 
-const FOLDERS = ["docs", "examples", "npm", "samples", "src", "web", "www"];
+const FOLDERS = ["docs", "examples", "npm", "python", "samples", "src", "web", "www"];
 /** Tests quote unwanted words, and generated files repeat the words of the Rust code. */
 const LEFT_OUT = /tests?\.rs$|\/(?:tests|target|node_modules|generated)\/|^www\/report\.ts$/u;
 

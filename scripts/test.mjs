@@ -5,16 +5,16 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { PACKAGE, buildPackage } from "./build-package.mjs";
 import { buildWasm } from "./build-wasm.mjs";
 import { bundlePage } from "./build.mjs";
 import { requireChromium } from "./lib/chromium.mjs";
 import { npm } from "./lib/packages.mjs";
-import { pythonWithTorch } from "./lib/python.mjs";
+import { pythonWithTorch, pythonsWithWheel } from "./lib/python.mjs";
 import { Failure, ask, main, show, step } from "./lib/run.mjs";
 import { differences, fingerprint } from "./lib/reproducible.mjs";
-import { requireLints, testedTerminal } from "./lib/rust.mjs";
+import { TESTED, requireLints, testedTerminal } from "./lib/rust.mjs";
 import { BUDGET_KB, pageSize } from "./lib/size.mjs";
 import { SBOM, writeSbom } from "./lib/supply.mjs";
 import { setUp } from "./setup.mjs";
@@ -22,7 +22,7 @@ import { setUp } from "./setup.mjs";
 const E2E_REPORT = ".cache/e2e.json";
 
 /** Each stage returns its counts, or an empty object for a check that passed, or throws a Failure. */
-const stages = { prose, supply, fmt, clippy, scripts, rust, python, types, package: npmPackage, page };
+const stages = { prose, supply, fmt, clippy, scripts, rust, python, wheel, types, package: npmPackage, page };
 
 /** Checks the words of documents, doc comments, messages and the page. */
 function prose() {
@@ -149,8 +149,19 @@ async function python() {
   return sum;
 }
 
+/** Tests the Python package, from the wheel that pip builds. */
+async function wheel() {
+  const terminal = await testedTerminal();
+  const { python, alone } = await pythonsWithWheel();
+  const env = { GAMMASCOPE: resolve(terminal), CLEAN_PYTHON: resolve(alone), PYTHONSAFEPATH: "" };
+  const { code, stdout } = await show(python, ["-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "tests/python"], { env });
+  const [last = ""] = stdout.match(/^.*\d+ (?:passed|failed|skipped|error).* in [\d.]+.*$/m) ?? [];
+  const count = (what) => Number(last.match(new RegExp(`(\\d+) ${what}`))?.[1] ?? 0);
+  return withExit({ passed: count("passed"), failed: count("failed") + count("error"), skipped: count("skipped") }, code);
+}
+
 async function cargoTest(args) {
-  const { code, stdout } = await show("cargo", ["test", "--locked", "--features", "gpu", ...args]);
+  const { code, stdout } = await show("cargo", ["test", ...TESTED, ...args]);
   const counts = { passed: 0, failed: 0, skipped: 0 };
   for (const [, passed, failed, ignored] of stdout.matchAll(
     /^test result: .*?(\d+) passed; (\d+) failed; (\d+) ignored/gm,

@@ -57,7 +57,12 @@
 //! - `text`, `image`, `audio` (feature `verify`): from texts, images, frames and sounds to the inputs of models. `pixels` and `sounds`
 //!   choose between files, stored values and `noise`.
 //! - `order`: sorting and grouping, compiled once; std only, and used everywhere.
-//! - `web/` (crates of their own) and `bin`: the two boundaries. They may use everything, and nothing depends on them.
+//! - `terminal` (feature `cli`), `web/` and `python/` (crates of their own): the boundaries. They may use everything, and nothing depends
+//!   on them.
+
+// The terminal names the library as any other program does. So its files also compile inside its tests.
+#[cfg(feature = "cli")]
+extern crate self as gammascope;
 
 pub mod adapter;
 #[cfg(feature = "verify")]
@@ -105,6 +110,8 @@ pub mod share;
 pub mod sounds;
 pub mod source;
 pub mod tables;
+#[cfg(feature = "cli")]
+pub mod terminal;
 #[cfg(feature = "verify")]
 pub mod text;
 #[cfg(test)]

@@ -70,9 +70,31 @@ pub fn document(inspection: &Inspection, choice: Choice, made: &str) -> Result<S
             }
         }
     };
-    // The rest is text that people see.
-    let page = page.into_string();
-    Ok(page.split('\n').map(spelled_out).collect::<Vec<_>>().join("\n"))
+    Ok(readable(page))
+}
+
+/// Writes the verdict and the figures as a piece of another page, such as a notebook. It has no script, and no style sheet of its own.
+pub fn piece(inspection: &Inspection) -> String {
+    let report = &inspection.report;
+    let site = report.model.final_norm.as_deref();
+    readable(html! {
+        div {
+            p { strong { (report.model.sentence) } }
+            ul { @for reason in &report.model.reasons { li { (prose(reason)) } } }
+            (warnings(report))
+            @for kind in [FigureKind::KernelDirection, FigureKind::ScaleDistribution, FigureKind::SoftSpectrum] {
+                (drawn(inspection, kind, site))
+            }
+            @for kind in [FigureKind::SiteMap, FigureKind::WriterEnergy, FigureKind::Measured, FigureKind::PrincipalAngles] {
+                (drawn(inspection, kind, None))
+            }
+        }
+    })
+}
+
+/// Spells out invisible characters: all of it is text that people see.
+fn readable(page: Markup) -> String {
+    page.into_string().split('\n').map(spelled_out).collect::<Vec<_>>().join("\n")
 }
 
 fn head(report: &Report, made: &str) -> Markup {

@@ -1,17 +1,17 @@
 //! The command line with its arguments and on a narrow screen. The modules are those of the program, with their tests.
 
-#[path = "../../src/bin/gammascope/args.rs"]
+#[path = "../../src/terminal/args.rs"]
 #[allow(dead_code, reason = "only the parsing is tested here")]
 mod args;
-#[path = "../../src/bin/gammascope/examples.rs"]
+#[path = "../../src/terminal/examples.rs"]
 mod examples;
-#[path = "../../src/bin/gammascope/grid.rs"]
+#[path = "../../src/terminal/grid.rs"]
 #[allow(dead_code, reason = "the program uses the rest")]
 mod grid;
-#[path = "../../src/bin/gammascope/like.rs"]
+#[path = "../../src/terminal/like.rs"]
 #[allow(dead_code, reason = "the program uses the rest")]
 mod like;
-#[path = "../../src/bin/gammascope/screen.rs"]
+#[path = "../../src/terminal/screen.rs"]
 #[allow(dead_code, reason = "the program uses the rest")]
 mod screen;
 

@@ -1,0 +1,382 @@
+//! `gammascope fold`: the same function with other numbers, written as a new folder.
+
+use super::args::{Fold, Remote};
+use super::grid::{ABSENT, Grid, text};
+use super::output::{PartFolder, free_bytes};
+use super::screen::{self, Screen};
+use super::summary::{QUIET, STRONG, printable};
+use super::{DIFFERS, UNREADABLE, USAGE, complain, files, leave, like, open, print_json, progress};
+use gammascope::checkpoint::{self, Checkpoint, Format};
+use gammascope::fold::prove::Moved;
+use gammascope::fold::{Operations, Plan, plan, prove, write_shard};
+use gammascope::model::resolve;
+use gammascope::report::NormKind;
+use gammascope::report::fold::{FoldDifference, FoldOutcome, FoldProof, FoldReport, FoldedNorm};
+use gammascope::source::ByteSource;
+use pollster::block_on;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Name of the report beside the weights.
+const REPORT: &str = "fold.json";
+
+/// Endings of the files that are copied beside the weights: configurations, tokenizers, code and texts.
+const BESIDE: [&str; 10] = ["json", "jinja", "md", "model", "py", "tiktoken", "txt", "vocab", "yaml", "yml"];
+
+/// A message and its exit code.
+type Failure = (String, u8);
+
+pub(crate) fn run(options: &Fold) -> ExitCode {
+    let mut line = progress::Line::new();
+    let outcome = fold(options, &mut line);
+    line.clear();
+    match outcome {
+        Ok(report) => show(&report, options),
+        Err((message, code)) => complain(&message, code),
+    }
+}
+
+fn unreadable(error: impl std::fmt::Display) -> Failure {
+    (error.to_string(), UNREADABLE)
+}
+
+fn fold(options: &Fold, line: &mut progress::Line) -> Result<FoldReport, Failure> {
+    let input = &options.checkpoint;
+    if !input.exists() {
+        return Err(unreadable(format!(
+            "`{}` is not a path on this machine; fold rewrites local files, so download the checkpoint first",
+            input.display()
+        )));
+    }
+    let output = options.output.as_deref().filter(|_| !options.dry_run);
+    if let Some(output) = output {
+        is_free(input, output)?;
+    }
+    let opened = open::inspected(sources(input, line)?, line).map_err(unreadable)?;
+    let checkpoint = opened.checkpoint();
+    is_whole(checkpoint)?;
+    let architecture = resolve(checkpoint).map_err(|error| {
+        unreadable(format!(
+            "fold needs to know everything that reads a norm, so it works on the models that `gammascope verify` can run: {error}"
+        ))
+    })?;
+    let Fold { scales, shifts, centre, canonical, .. } = *options;
+    let operations = Operations { scales, shifts, centre, canonical };
+    let mut plan = plan(&opened.inspection, &architecture, operations).map_err(unreadable)?;
+    let Some(output) = output.filter(|_| !plan.is_empty()) else { return Ok(plan.report) };
+    let part = written(checkpoint, &mut plan, input, output, line)?;
+    if options.prove {
+        let proof = proof(checkpoint, &part, input, centre, line)?;
+        if !proof.same {
+            return Err((differs(&proof), DIFFERS));
+        }
+        plan.report.proof = Some(proof);
+    }
+    let complete = || {
+        let json = serde_json::to_vec_pretty(&plan.report)?;
+        whole(&part.path().join(REPORT), |file| file.write_all(&json))?;
+        part.complete(output)
+    };
+    complete().map_err(|error| not_written(output, &error))?;
+    Ok(plan.report)
+}
+
+fn sources(input: &Path, line: &mut progress::Line) -> Result<Vec<files::File>, Failure> {
+    let nowhere = Remote { hub: String::new(), token: None };
+    files::sources(&[input.to_owned()], &nowhere, line).map_err(unreadable)
+}
+
+/// Checks that the output does not exist yet, and that its folder does.
+fn is_free(input: &Path, output: &Path) -> Result<(), Failure> {
+    let same = fs::canonicalize(input).ok().zip(fs::canonicalize(output).ok());
+    if same.is_some_and(|(input, output)| input == output) {
+        let message = "the output is the checkpoint itself, which fold never changes; choose another folder";
+        return Err((message.to_owned(), USAGE));
+    }
+    if output.symlink_metadata().is_ok() {
+        let message = format!("`{}` exists; choose another folder, or remove it first", output.display());
+        return Err((message, USAGE));
+    }
+    if !folder_of(output).is_dir() {
+        let message = format!("the folder of `{}` does not exist; make it first", output.display());
+        return Err((message, USAGE));
+    }
+    Ok(())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Checks that the checkpoint is safetensors and that no shard is missing.
+fn is_whole<S: ByteSource>(checkpoint: &Checkpoint<S>) -> Result<(), Failure> {
+    if checkpoint.format != Format::Safetensors {
+        return Err(unreadable(format!(
+            "`{}` is not safetensors, and fold rewrites only that; convert it first, for example with `save_pretrained` of transformers",
+            checkpoint.name
+        )));
+    }
+    match checkpoint.missing_shards.first() {
+        None => Ok(()),
+        Some(missing) => Err(unreadable(format!(
+            "`{missing}` is missing or damaged, so the checkpoint cannot be rewritten as a whole; download it again"
+        ))),
+    }
+}
+
+fn not_written(output: &Path, error: &dyn std::fmt::Display) -> Failure {
+    unreadable(format!("`{}` cannot be written: {error}; nothing is left of it", output.display()))
+}
+
+/// Writes all files of the result beside `output`, and completes the report.
+fn written<S: ByteSource>(
+    checkpoint: &Checkpoint<S>,
+    plan: &mut Plan,
+    input: &Path,
+    output: &Path,
+    line: &mut progress::Line,
+) -> Result<PartFolder, Failure> {
+    let shards: Vec<PathBuf> = checkpoint.shards.iter().map(|shard| below(input, shard.path())).collect();
+    let beside = beside(input, &shards);
+    let total = checkpoint.bytes();
+    let others = beside.iter().filter_map(|(from, _)| fs::metadata(from).ok()).map(|data| data.len());
+    let needed = total.saturating_add(others.sum());
+    if let Some(free) = free_bytes(folder_of(output)).filter(|free| *free < needed) {
+        return Err(unreadable(format!(
+            "the result takes {needed} bytes and the disk of `{}` has {free}; free some, or choose another disk",
+            output.display()
+        )));
+    }
+    let failed = |error: &dyn std::fmt::Display| not_written(output, error);
+    let part = PartFolder::beside(output).map_err(|error| failed(&error))?;
+    let mut done = 0;
+    for (shard, name) in shards.iter().enumerate() {
+        let target = part.path().join(name);
+        let roundings = whole(&target, |file| {
+            let progress = |bytes| line.show_written(done + bytes, total);
+            block_on(write_shard(checkpoint, plan, shard, file, progress))
+        });
+        for (place, rounding) in roundings.map_err(|error| failed(&error))? {
+            if let Some(tensor) = plan.report.tensors.get_mut(place) {
+                tensor.rounding = Some(rounding);
+            }
+        }
+        done += checkpoint.shards[shard].length();
+    }
+    for (from, name) in &beside {
+        fs::copy(from, part.path().join(name)).map_err(|error| failed(&error))?;
+    }
+    Ok(part)
+}
+
+/// A path of the checkpoint, below what was given: `folder/model.safetensors` is `model.safetensors` in the folder.
+fn below(input: &Path, path: &str) -> PathBuf {
+    let inside = path.split_once('/').filter(|_| input.is_dir()).map_or(path, |(_, inside)| inside);
+    PathBuf::from(inside)
+}
+
+/// The files beside the shards that belong to a checkpoint, each with its name below the output.
+fn beside(input: &Path, shards: &[PathBuf]) -> Vec<(PathBuf, PathBuf)> {
+    let top = if input.is_dir() { input } else { folder_of(input) };
+    let mut folders: Vec<&Path> = shards.iter().filter_map(|shard| shard.parent()).collect();
+    folders.sort_unstable();
+    folders.dedup();
+    let mut found = Vec::new();
+    for folder in folders {
+        for entry in fs::read_dir(top.join(folder)).into_iter().flatten().flatten() {
+            let (path, name) = (entry.path(), entry.file_name());
+            let ending = path.extension().map(|end| end.to_string_lossy().to_ascii_lowercase());
+            let belongs = ending.is_some_and(|end| BESIDE.contains(&end.as_str()));
+            if belongs && path.is_file() && name != REPORT && !name.to_string_lossy().starts_with('.') {
+                found.push((path, folder.join(name)));
+            }
+        }
+    }
+    found
+}
+
+/// Writes a file and waits until it is on the disk.
+fn whole<T, E: From<io::Error>>(
+    path: &Path,
+    fill: impl FnOnce(&mut BufWriter<File>) -> Result<T, E>,
+) -> Result<T, E> {
+    fs::create_dir_all(folder_of(path))?;
+    let mut file = BufWriter::with_capacity(1 << 20, File::create_new(path)?);
+    let result = fill(&mut file)?;
+    file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+    Ok(result)
+}
+
+/// Runs the original and the result.
+fn proof<S: ByteSource>(
+    checkpoint: &Checkpoint<S>,
+    part: &PartFolder,
+    input: &Path,
+    centred: bool,
+    line: &mut progress::Line,
+) -> Result<FoldProof, Failure> {
+    let folded = block_on(checkpoint::open(sources(part.path(), line)?, |_| {})).map_err(unreadable)?;
+    let moved = sources(input, line)?.into_iter().map(|source| Moved::of(source, checkpoint)).collect();
+    let moved = block_on(checkpoint::open(moved, |_| {})).map_err(unreadable)?;
+    block_on(prove(checkpoint, &folded, &moved, centred)).map_err(unreadable)
+}
+
+fn differs(proof: &FoldProof) -> String {
+    let (what, one) = match proof.logits {
+        Some(logits) => ("logits", Some(logits)),
+        None => ("last hidden states", proof.hidden),
+    };
+    let [found, floor] = one.map_or([f64::NAN; 2], |FoldDifference { found, floor }| [found, floor]);
+    format!(
+        "the result computes something else: its {what} differ by {found:.1e}, and those of the original with weights moved by their rounding differ by {floor:.1e}; nothing is left of it"
+    )
+}
+
+fn show(report: &FoldReport, options: &Fold) -> ExitCode {
+    let written =
+        if options.json { print_json(report) } else { write(&mut screen::stdout(), report, options) };
+    if report.tensors.is_empty() && written.is_ok() {
+        let message = match options.dry_run {
+            true => "nothing would change: see the reasons above",
+            false => "nothing could be done, so nothing was written: see the reasons above",
+        };
+        return complain(message, UNREADABLE);
+    }
+    leave(written, false)
+}
+
+fn write(out: &mut Screen<impl Write>, report: &FoldReport, options: &Fold) -> io::Result<()> {
+    let name = options.output.as_deref().unwrap_or(Path::new("")).to_string_lossy();
+    let changed = report.tensors.len();
+    match options.dry_run || changed == 0 {
+        true => writeln!(
+            out,
+            "{STRONG}{changed} tensors of {} would change{STRONG:#}",
+            printable(&report.checkpoint)
+        )?,
+        false => writeln!(
+            out,
+            "{STRONG}{}: {} with {changed} changed tensors{STRONG:#}",
+            printable(&name),
+            printable(&report.checkpoint)
+        )?,
+    }
+    norms(out, report, options.all)?;
+    reasons(out, report)?;
+    writers(out, report)?;
+    let worst = report.tensors.iter().filter_map(|tensor| Some((tensor.rounding?, &tensor.name)));
+    if let Some((rounding, name)) = worst.max_by(|a, b| a.0.total_cmp(&b.0)) {
+        writeln!(
+            out,
+            "Each result is exact up to one rounding: at most {rounding:.1e} of a tensor, in {}.",
+            printable(name)
+        )?;
+    }
+    proved(out, report.proof.as_ref())
+}
+
+/// Writes a row for each norm, or norms of like name.
+fn norms(out: &mut Screen<impl Write>, report: &FoldReport, all: bool) -> io::Result<()> {
+    let names: Vec<String> = report.norms.iter().map(|norm| printable(&norm.name)).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let cells = |norm: &FoldedNorm| {
+        let kind = match norm.kind {
+            NormKind::LayerNorm => "LayerNorm",
+            NormKind::RmsNorm => "RMSNorm",
+            _ => "unknown",
+        };
+        let off = match norm.channels_off.len() {
+            0 => ABSENT.to_owned(),
+            count => count.to_string(),
+        };
+        let done = |outcome, done: &str| match outcome {
+            &FoldOutcome::NotAsked => ABSENT.to_owned(),
+            FoldOutcome::Nothing => "nothing to do".to_owned(),
+            FoldOutcome::Done => done.to_owned(),
+            FoldOutcome::Left { .. } => "left".to_owned(),
+        };
+        let dead = match norm.readers.iter().filter(|reader| reader.canonical == FoldOutcome::Done).count() {
+            0 => done(&norm.canonical, "removed"),
+            count if count == norm.readers.len() => "removed".to_owned(),
+            count => format!("removed from {count} of {}", norm.readers.len()),
+        };
+        vec![kind.to_owned(), done(&norm.scale, "folded"), done(&norm.shift, "folded"), dead, off]
+    };
+    let columns = [
+        text("kind", 4),
+        text("scale", 0),
+        text("shift", 1),
+        text("dead part of readers", 2),
+        text("channels off", 3),
+    ];
+    let mut grid = Grid::new("norm site", &columns);
+    for row in like::rows(&names, |at| cells(&report.norms[at]), all) {
+        let cells = row.places.first().map(|&at| cells(&report.norms[at])).unwrap_or_default();
+        grid.row(row.name, cells);
+    }
+    grid.write(out)
+}
+
+/// Writes why something was left, each reason once with its norms.
+fn reasons(out: &mut Screen<impl Write>, report: &FoldReport) -> io::Result<()> {
+    let mut why: Vec<(String, Vec<&str>)> = Vec::new();
+    for norm in &report.norms {
+        for outcome in [&norm.scale, &norm.shift, &norm.canonical] {
+            let FoldOutcome::Left { why: reason } = outcome else { continue };
+            let reason = like::without_numbers(reason);
+            match why.iter_mut().find(|(other, _)| *other == reason) {
+                Some((_, names)) if names.last() == Some(&norm.name.as_str()) => {}
+                Some((_, names)) => names.push(&norm.name),
+                None => why.push((reason, vec![&norm.name])),
+            }
+        }
+    }
+    for (reason, names) in why {
+        let rows = like::rows(&names, |_| (), false);
+        let names: Vec<String> = rows.into_iter().map(|row| printable(&row.name)).collect();
+        writeln!(out, "Left at {}: {}.", names.join(", "), printable(&reason))?;
+    }
+    Ok(())
+}
+
+fn writers(out: &mut Screen<impl Write>, report: &FoldReport) -> io::Result<()> {
+    if let Some(why) = &report.not_centred {
+        return writeln!(out, "No writer is centred: {}.", printable(why));
+    }
+    let centred = report.writers.iter().filter(|writer| writer.centred == FoldOutcome::Done).count();
+    if !report.writers.is_empty() {
+        writeln!(
+            out,
+            "{centred} of {} writers of the residual stream lose their mean.",
+            report.writers.len()
+        )?;
+    }
+    for writer in &report.writers {
+        if let FoldOutcome::Left { why } = &writer.centred {
+            writeln!(out, "{QUIET}  {} is left: {}.{QUIET:#}", printable(&writer.name), printable(why))?;
+        }
+    }
+    Ok(())
+}
+
+fn proved(out: &mut Screen<impl Write>, proof: Option<&FoldProof>) -> io::Result<()> {
+    let Some(proof) = proof else { return Ok(()) };
+    let both = |one: &FoldDifference| format!("{:.1e} (floor {:.1e})", one.found, one.floor);
+    writeln!(out, "Run on {} token ids, the result differs from the original by rounding:", proof.tokens)?;
+    let furthest = proof.blocks.iter().enumerate().max_by(|a, b| a.1.found.total_cmp(&b.1.found));
+    if let Some((block, one)) = furthest {
+        writeln!(out, "  residual stream, at most, after block {block}: {}", both(one))?;
+    }
+    if let Some(hidden) = &proof.hidden {
+        writeln!(out, "  last hidden states: {}", both(hidden))?;
+    }
+    if let Some(logits) = &proof.logits {
+        writeln!(out, "  logits: {}", both(logits))?;
+    }
+    if let Some(divergence) = &proof.divergence {
+        writeln!(out, "  KL in nats: {}", both(divergence))?;
+    }
+    Ok(())
+}
