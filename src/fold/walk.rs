@@ -2,8 +2,8 @@
 
 use crate::checkpoint::buffer::is_buffer;
 use crate::model::architecture::{
-    Architecture, Attention, Block, Branch, Embedding, FeedForward, Gated, GatedInputs, Head, Linear, Mixer,
-    Norm, Position, Projections, TokenEmbedding,
+    Architecture, Attention, Block, Branch, Embedding, Experts, FeedForward, Gated, GatedInputs, Head, Linear,
+    Mixer, Norm, Position, Projections, TokenEmbedding,
 };
 use crate::model::operation::{Layout, ProjectionPlace};
 
@@ -207,13 +207,13 @@ impl<'a> Walk<'a> {
                 self.branch(own, *down);
             }
             FeedForward::Gated(gated) => self.gated(gated, fed, own),
-            FeedForward::Experts { router, experts, shared, .. } => {
-                self.reads(fed, &[*router], false);
-                experts.iter().for_each(|expert| self.gated(expert, fed, own));
-                if let Some(shared) = shared {
-                    self.reads(fed, shared.gate.as_slice(), false);
-                    self.gated(&shared.expert, fed, own);
-                }
+            FeedForward::Experts(experts) => self.experts(experts, fed, fed, own),
+        }
+        if let Some(beside) = &block.beside {
+            self.on_stream.extend([&beside.before, &beside.router_norm]);
+            self.experts(&beside.experts, Some(&beside.before), None, own);
+            for norm in [&beside.part_after, &beside.after] {
+                self.goes_elsewhere(norm, INNER);
             }
         }
         if let Some(convolution) = &block.convolution {
@@ -252,6 +252,22 @@ impl<'a> Walk<'a> {
         if let Position::Disentangled(positions) = &of.position {
             let maps: Vec<Linear> = positions.maps.iter().flatten().copied().collect();
             self.reads(None, &maps, false);
+        }
+    }
+
+    /// Experts, and the norm that their router reads, if it is one of the report.
+    fn experts(
+        &mut self,
+        experts: &'a Experts,
+        read: Option<&'a Norm>,
+        routed: Option<&'a Norm>,
+        around: &'a Branch,
+    ) {
+        self.reads(routed, &[experts.router], false);
+        experts.all.iter().for_each(|expert| self.gated(expert, read, around));
+        if let Some(shared) = &experts.shared {
+            self.reads(read, shared.gate.as_slice(), false);
+            self.gated(&shared.expert, read, around);
         }
     }
 

@@ -4,7 +4,7 @@ use super::feed_forward::at_once;
 use super::held::f32_bytes;
 use super::{AHEAD, disentangled, local, sounds};
 use crate::model::architecture::{
-    Architecture, Attention, Block, DeltaRule, Embedding, FeedForward, Linear, Mixer, Position,
+    Architecture, Attention, Block, DeltaRule, Embedding, Experts, FeedForward, Linear, Mixer, Position,
 };
 
 /// Bytes of activations, of matrices on the device at the same time (as f32), and of weights read ahead, for this many tokens. The model
@@ -71,14 +71,20 @@ fn of_block(block: &Block, width: usize, tokens: usize, encoded: usize) -> u64 {
         let matrices = if at_once < tokens { sizes.sum() } else { sizes.max().unwrap_or(0) };
         2 * (at_once * hidden) as u64 + matrices
     };
+    let of_experts = |experts: &Experts| {
+        let all = experts.all.iter().chain(experts.shared.iter().map(|shared| &shared.expert));
+        all.map(|expert| of_maps(expert.linear_maps().collect())).max().unwrap_or(0)
+    };
     let of_feed_forward = match &block.feed_forward {
         FeedForward::Plain { up, down, .. } => of_maps(vec![up, down]),
         FeedForward::Gated(gated) => of_maps(gated.linear_maps().collect()),
-        FeedForward::Experts { experts, shared, .. } => {
-            let all = experts.iter().chain(shared.iter().map(|shared| &shared.expert));
-            all.map(|expert| of_maps(expert.linear_maps().collect())).max().unwrap_or(0)
-        }
+        FeedForward::Experts(experts) => of_experts(experts),
     };
+    // The output of the part beside experts, and what its norm and the router's give, are there while the experts run.
+    let of_experts_beside = block.beside.as_ref().map_or(0, |beside| {
+        of_experts(&beside.experts) + 3 * (tokens * width) as u64
+    });
+    let of_feed_forward = of_feed_forward.max(of_experts_beside);
     let convolved =
         block.convolution.as_ref().map_or([0; 2], |convolution| local::values(convolution, tokens));
     let [kept, beside] = convolved;

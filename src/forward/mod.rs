@@ -760,7 +760,11 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         }
         let between = self.between(&stream, watch).await?;
         let input = self.before(around_feed_forward, &stream, watch).await?;
-        let fed = self.feed_forward(&block.feed_forward, input.as_ref().unwrap_or(&stream), watch).await?;
+        let mut fed =
+            self.feed_forward(&block.feed_forward, input.as_ref().unwrap_or(&stream), watch).await?;
+        if let Some(beside) = &block.beside {
+            fed = self.with_experts(beside, &fed, &stream, watch).await?;
+        }
         Ok((self.merge(around_feed_forward, stream, fed, watch).await?, between))
     }
 

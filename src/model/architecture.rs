@@ -295,6 +295,8 @@ pub struct Block {
     pub feed_forward: FeedForward,
     /// Norms around it.
     pub around_feed_forward: Branch,
+    /// Experts beside it. Never in a block whose parts are parallel.
+    pub beside: Option<Box<ExpertsBeside>>,
     /// Tensor of one number that multiplies the stream after the block.
     pub scale: Option<usize>,
     /// Convolution over the tokens of a sequence. Its output is added to the stream after the block.
@@ -654,16 +656,36 @@ pub enum FeedForward {
     /// down(act(gate x) ⊙ up x).
     Gated(Gated),
     /// Σ weight · expert(x) over the chosen experts.
-    Experts {
-        /// Scores of the experts.
-        router: Linear,
-        /// All experts.
-        experts: Vec<Gated>,
-        /// Which of them process a token, and with what weights.
-        routing: Routing,
-        /// The expert of all tokens, if there is one.
-        shared: Option<SharedExpert>,
-    },
+    Experts(Experts),
+}
+
+/// Experts: Σ weight · expert(x) over those that are chosen for a token.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Experts {
+    /// Scores of the experts.
+    pub router: Linear,
+    /// All experts.
+    pub all: Vec<Gated>,
+    /// Which of them process a token, and with what weights.
+    pub routing: Routing,
+    /// The expert of all tokens, if there is one.
+    pub shared: Option<SharedExpert>,
+}
+
+/// Experts beside the feed-forward part of a block. They read the stream as the part does, through norms of their own. Together both
+/// give part_after(part(x)) + after(experts(before(stream))), to which the norms around the part apply (Gemma 4).
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExpertsBeside {
+    /// Norm of the output of the part.
+    pub part_after: Norm,
+    /// Norm of the stream before the experts.
+    pub before: Norm,
+    /// Norm of the stream before the router. It is not a site of the report.
+    pub router_norm: Norm,
+    /// The experts. None of them is shared.
+    pub experts: Experts,
+    /// Norm of their output.
+    pub after: Norm,
 }
 
 /// Which experts process a token, and with what weights ([`crate::cpu::experts`]).
@@ -671,6 +693,8 @@ pub enum FeedForward {
 pub struct Routing {
     /// How many experts process each token.
     pub chosen: usize,
+    /// Factor of the scores.
+    pub of_scores: f32,
     /// How scores become weights.
     pub gate: Gate,
     /// Tensor of a number for each expert, which is added to its weight while experts are chosen.
@@ -681,6 +705,8 @@ pub struct Routing {
     pub normalised: bool,
     /// Factor of the weights after that.
     pub multiplier: f32,
+    /// Tensor of a number for each expert, which multiplies its weight after that.
+    pub factors: Option<usize>,
     /// Whether a weight multiplies the input of its expert instead of the output (Llama 4).
     pub of_inputs: bool,
 }
@@ -1147,7 +1173,9 @@ impl Block {
     pub(crate) fn linear_maps(&self) -> impl Iterator<Item = (&Linear, f64)> {
         let cross = self.cross.iter().flat_map(|cross| cross.attention.cross_maps());
         let convolution = self.convolution.iter().map(|convolution| (&convolution.map, 1.0));
-        self.attention.linear_maps().chain(cross).chain(self.feed_forward.linear_maps()).chain(convolution)
+        let beside = self.beside.iter().flat_map(|beside| beside.experts.linear_maps());
+        let feed_forward = self.feed_forward.linear_maps().chain(beside);
+        self.attention.linear_maps().chain(cross).chain(feed_forward).chain(convolution)
     }
 
     /// Returns what the block reads, roughly in reading order.
@@ -1169,8 +1197,9 @@ impl Block {
             .chain(cross)
             .chain(before(&self.around_feed_forward))
             .chain(feed_forward)
-            .chain(self.feed_forward.correction().map(Read::all))
+            .chain(self.feed_forward.vectors())
             .chain(self.feed_forward.inner_norm().into_iter().flat_map(Norm::reads))
+            .chain(self.beside.iter().flat_map(|beside| beside.reads()))
             .chain(after(&self.around_feed_forward))
             .chain(self.scale.map(Read::all))
             .chain(self.convolution.iter().flat_map(|one| one.map.reads().chain(one.norm.reads())))
@@ -1182,9 +1211,10 @@ impl Block {
             .chain(self.cross.as_ref().map(|cross| &cross.around))
             .chain([&self.around_feed_forward])
             .flat_map(|branch| [&branch.before, &branch.inner_after, &branch.after]);
+        let beside = self.beside.iter().flat_map(|beside| beside.norms());
         let inner = self.feed_forward.inner_norm();
         let last = self.convolution.iter().map(|convolution| &convolution.norm);
-        let of_stream = of_branches.flatten().chain(inner).chain(last);
+        let of_stream = of_branches.flatten().chain(inner).chain(beside).chain(last);
         of_stream.map(|norm| (norm, 1)).chain(self.attention.norms_with_rows())
     }
 }
@@ -1329,19 +1359,20 @@ impl Gated {
 }
 
 impl FeedForward {
-    /// Returns the tensor that corrects the choice of experts, if there is one.
-    fn correction(&self) -> Option<usize> {
-        match self {
-            Self::Experts { routing, .. } => routing.correction,
+    /// Returns the vectors that it reads beside its maps and its norm.
+    fn vectors(&self) -> impl Iterator<Item = Read> {
+        let experts = match self {
+            Self::Experts(experts) => Some(experts),
             Self::Plain { .. } | Self::Gated(_) => None,
-        }
+        };
+        experts.into_iter().flat_map(|experts| experts.routing.reads())
     }
 
     /// Returns the norm of the hidden values, if there is one.
     pub(crate) fn inner_norm(&self) -> Option<&Norm> {
         match self {
             Self::Gated(gated) => gated.inner_norm.as_ref(),
-            Self::Plain { .. } | Self::Experts { .. } => None,
+            Self::Plain { .. } | Self::Experts(_) => None,
         }
     }
 
@@ -1350,12 +1381,38 @@ impl FeedForward {
         match self {
             Self::Plain { up, down, .. } => Box::new([(up, 1.0), (down, 1.0)].into_iter()),
             Self::Gated(gated) => Box::new(gated.linear_maps().map(|map| (map, 1.0))),
-            Self::Experts { router, experts, routing, shared } => {
-                let share = routing.chosen as f64 / experts.len().max(1) as f64;
-                let of_experts = experts.iter().flat_map(Gated::linear_maps).map(move |map| (map, share));
-                let shared = shared.iter().flat_map(SharedExpert::linear_maps).map(|map| (map, 1.0));
-                Box::new([(router, 1.0)].into_iter().chain(of_experts).chain(shared))
-            }
+            Self::Experts(experts) => Box::new(experts.linear_maps()),
         }
+    }
+}
+
+impl Routing {
+    /// Returns the vectors that it reads.
+    fn reads(&self) -> impl Iterator<Item = Read> {
+        self.correction.into_iter().chain(self.factors).map(Read::all)
+    }
+}
+
+impl Experts {
+    /// Returns all maps, and how often a token passes through each: for those of experts, a fraction.
+    pub(crate) fn linear_maps(&self) -> impl Iterator<Item = (&Linear, f64)> {
+        let share = self.routing.chosen as f64 / self.all.len().max(1) as f64;
+        let of_experts = self.all.iter().flat_map(Gated::linear_maps).map(move |map| (map, share));
+        let shared = self.shared.iter().flat_map(SharedExpert::linear_maps).map(|map| (map, 1.0));
+        [(&self.router, 1.0)].into_iter().chain(of_experts).chain(shared)
+    }
+}
+
+impl ExpertsBeside {
+    /// Returns the norms that a pass shows.
+    fn norms(&self) -> impl Iterator<Item = &Norm> {
+        [&self.part_after, &self.before, &self.after].into_iter()
+    }
+
+    /// Returns what it reads, roughly in reading order.
+    fn reads(&self) -> impl Iterator<Item = Read> {
+        let maps = self.experts.linear_maps().flat_map(|(map, _)| map.reads());
+        let norms = self.norms().chain([&self.router_norm]).flat_map(Norm::reads);
+        norms.chain(maps).chain(self.experts.routing.reads())
     }
 }

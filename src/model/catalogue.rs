@@ -13,7 +13,7 @@ use super::fields::Fields;
 use super::operation::{ProjectionPlace, Reads};
 use super::resolve::{WEIGHT_NORM, all_reads, decoder_row, row};
 use super::table::{
-    CrossRow, DeltaProjectionsRow, DeltaRow, DisentangledRow, ExpertsRow, FeedForwardShape, HeadNormsRow,
+    BesideRow, CrossRow, DeltaProjectionsRow, DeltaRow, DisentangledRow, ExpertsRow, FeedForwardShape, HeadNormsRow,
     HeadScales, HiddenWidth, ImagePositionsRow, LatentRow, LayerScaleRow, PatchesRow, PositionRow,
     ProjectionsRow, Row, SoundPositionsRow, SoundsRow, StoredRow, Switch, TogetherRow,
 };
@@ -390,6 +390,7 @@ impl Walk<'_> {
         self.layer_scale(&path, row.layer_scale[0])?;
         row.cross.map(|cross| self.cross_attention(&path, &cross)).transpose()?;
         self.feed_forward(&path, layer)?;
+        self.experts_beside(&path)?;
         if let Some(scale) = row.block_scale {
             self.add(format!("{path}{scale}"), &[1]);
         }
@@ -579,6 +580,24 @@ impl Walk<'_> {
         self.linear(&format!("{path}{down}"), width, hidden, bias)
     }
 
+    /// The experts beside the feed-forward part.
+    fn experts_beside(&mut self, path: &str) -> Result<(), ModelError> {
+        let Some(BesideRow { present, part_after, around: [before, after], router_scale, experts }) =
+            self.row.beside
+        else {
+            return Ok(());
+        };
+        if !self.fields.switch(present)? {
+            return Ok(());
+        }
+        let width = self.size.width;
+        for norm in [part_after, before, after] {
+            self.norm(&format!("{path}{norm}"), width)?;
+        }
+        self.add(format!("{path}{router_scale}"), &[width]);
+        self.experts(path, &experts)
+    }
+
     /// Whether a layer of a family with experts has them. Every layer does, except those in `mlp_only_layers`, the first
     /// `first_k_dense_replace`, and those that `decoder_sparse_step` or `interleave_moe_layer_step` skips. `moe_layers` lists those that do.
     fn has_experts(&self, layer: usize) -> bool {
@@ -605,8 +624,8 @@ impl Walk<'_> {
         }
         let bias = self.stored().feed_forward_bias;
         self.linear(&format!("{path}{}", row.router), count, width, bias)?;
-        if let Some(correction) = row.correction {
-            self.add(format!("{path}{correction}"), &[count]);
+        for vector in [row.correction, row.factors].into_iter().flatten() {
+            self.add(format!("{path}{vector}"), &[count]);
         }
         if let Some(shared) = &row.shared {
             let times = shared.count.map(|field| self.fields.count(&[field])).transpose()?.flatten();

@@ -4,7 +4,7 @@
 use super::ModelError;
 use super::architecture::{
     Architecture, Attention, Block, Branch, Convolution, ConvolutionNorm, CrossAttention, DeltaProjections,
-    DeltaRule, Disentangled, Embedding, ExtraTokens, FeedForward, Gated, GatedInputs, Head, HeadNorm,
+    DeltaRule, Disentangled, Embedding, Experts, ExpertsBeside, ExtraTokens, FeedForward, Gated, GatedInputs, Head, HeadNorm,
     ImagePositions, Latent, LearnedPositions, Linear, LocalConvolution, Mixer, Norm, PatchEmbedding,
     Position, PositionalConvolution, Projections, Projector, Routing, SharedExpert, SoundEmbedding,
     SoundPositions, TokenEmbedding, Transform,
@@ -18,7 +18,7 @@ use super::fields::{Accepted, Fields};
 use super::llama_cpp::{Converted, Described};
 use super::rotary;
 use super::table::{
-    CrossRow, DeltaProjectionsRow, DeltaRow, DisentangledRow, ExpertsRow, FeedForwardShape, Given,
+    BesideRow, CrossRow, DeltaProjectionsRow, DeltaRow, DisentangledRow, ExpertsRow, FeedForwardShape, Given,
     HeadNormsRow, HeadRow, HeadScales, ImagePositionsRow, LatentRow, LayerScaleRow, Multiplier, PatchesRow,
     PositionRow, ProjectionsRow, ProjectorRow, Row, ScaleRow, SharedExpertRow, SoundPositionsRow, SoundsRow,
     Switch, TogetherRow, Turned,
@@ -793,6 +793,7 @@ impl<'a> Resolver<'a> {
             )?,
             feed_forward: self.feed_forward(&name)?,
             around_feed_forward: branch(self.row.around_feed_forward, self.row.layer_scale[1], false)?,
+            beside: self.experts_beside(&name)?.map(Box::new),
             scale: self.row.block_scale.map(|scale| self.shaped(&name(scale), &[1])).transpose()?,
             convolution: if layer == 0 { self.local_convolution()? } else { None },
             parallel: self.fields.switch(self.row.parallel)?,
@@ -1197,7 +1198,7 @@ impl<'a> Resolver<'a> {
         if let Some(experts) = row.experts
             && self.index.contains_key(format!("{}.weight", name(experts.router)).as_str())
         {
-            return self.experts(name, &experts, activation);
+            return Ok(FeedForward::Experts(self.experts(name, &experts, activation)?));
         }
         Ok(match row.shape {
             FeedForwardShape::Plain([up, down]) => {
@@ -1232,12 +1233,33 @@ impl<'a> Resolver<'a> {
         })
     }
 
+    /// Makes the experts beside the feed-forward part of a block, if the configuration has them.
+    fn experts_beside(&self, name: &impl Fn(&str) -> String) -> Result<Option<ExpertsBeside>, ModelError> {
+        let Some(row) = self.row.beside else { return Ok(None) };
+        let BesideRow { present, part_after, around: [before, after], router_scale, experts } = row;
+        if !self.fields.switch(present)? {
+            return Ok(None);
+        }
+        let width = self.size.width;
+        let mut experts = self.experts(name, &experts, self.activation()?)?;
+        experts.routing.of_scores = (width as f64).powf(-0.5) as f32;
+        let norm = |norm: &str| self.norm(&name(norm), width);
+        let router_scale = self.shaped(&name(router_scale), &[width])?;
+        Ok(Some(ExpertsBeside {
+            part_after: norm(part_after)?,
+            before: norm(before)?,
+            router_norm: self.norm_of(width, Some(router_scale), None)?,
+            experts,
+            after: norm(after)?,
+        }))
+    }
+
     fn experts(
         &self,
         name: &impl Fn(&str) -> String,
         row: &ExpertsRow,
         activation: Activation,
-    ) -> Result<FeedForward, ModelError> {
+    ) -> Result<Experts, ModelError> {
         let count = self.fields.needed(row.count)?;
         let limit = row
             .limit
@@ -1246,7 +1268,7 @@ impl<'a> Resolver<'a> {
         let together = row.together.map(|together| (together.names.map(name), together));
         let is_stored =
             |([inputs, _], _): &([String; 2], TogetherRow)| self.index.contains_key(inputs.as_str());
-        let experts = match together.filter(is_stored) {
+        let all = match together.filter(is_stored) {
             Some((names, together)) => self.experts_together(&names, &together, count, activation, limit)?,
             None => {
                 let named = |path: &str, expert: usize| name(path).replace("{expert}", &expert.to_string());
@@ -1258,26 +1280,31 @@ impl<'a> Resolver<'a> {
             let gate = row.gate.map(|gate| self.linear(&name(gate), 1, self.size.width)).transpose()?;
             Ok::<_, ModelError>(SharedExpert { gate, expert: self.gated(row.expert.map(name), activation)? })
         };
-        let chosen = self.fields.count(&["num_experts_per_tok"])?.unwrap_or(row.usual_chosen);
+        let chosen = self.fields.count(&[row.chosen])?.unwrap_or(row.usual_chosen);
         if chosen == 0 || chosen > count {
-            return Err(self.fields.wrong("num_experts_per_tok", &format!("1 to {count}")));
+            return Err(self.fields.wrong(row.chosen, &format!("1 to {count}")));
         }
+        let vector = |tensor: Option<&str>| -> Result<Option<usize>, ModelError> {
+            tensor.map(|tensor| self.shaped(&name(tensor), &[count])).transpose()
+        };
         let groups = match row.groups {
             None => None,
             Some([of, kept]) => Some(self.groups(of, kept, count)?),
         };
         let routing = Routing {
             chosen,
+            of_scores: 1.0,
             gate: row.gate,
-            correction: row.correction.map(|tensor| self.shaped(&name(tensor), &[count])).transpose()?,
+            correction: vector(row.correction)?,
             groups,
             normalised: self.fields.switch(row.normalised)?,
             multiplier: self.multiplier(row.multiplier)?,
+            factors: vector(row.factors)?,
             of_inputs: row.of_inputs,
         };
-        Ok(FeedForward::Experts {
+        Ok(Experts {
             router: self.linear(&name(row.router), count, self.size.width)?,
-            experts,
+            all,
             routing,
             shared: row.shared.map(shared).transpose()?,
         })

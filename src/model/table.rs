@@ -67,6 +67,8 @@ pub struct Row {
     pub projector: Option<ProjectorRow>,
     /// Feed-forward part.
     pub feed_forward: FeedForwardRow,
+    /// Experts beside it.
+    pub beside: Option<BesideRow>,
     /// Convolution over the tokens after the first block.
     pub convolution: Option<LocalRow>,
     /// Norm after the last block.
@@ -683,7 +685,9 @@ pub struct ExpertsRow {
     pub shared: Option<SharedExpertRow>,
     /// Fields with the number of experts.
     pub count: &'static [&'static str],
-    /// How many experts process a token, if `num_experts_per_tok` is missing.
+    /// Field with the number of experts that process a token.
+    pub chosen: &'static str,
+    /// That number if the field is missing. 0 if it must not be missing.
     pub usual_chosen: usize,
     /// How scores become weights.
     pub gate: Gate,
@@ -695,10 +699,27 @@ pub struct ExpertsRow {
     pub normalised: Switch,
     /// Factor of the weights after that.
     pub multiplier: Multiplier,
+    /// Tensor of a number for each expert, which multiplies its weight after that.
+    pub factors: Option<&'static str>,
     /// Whether a weight multiplies the input of its expert instead of the output.
     pub of_inputs: bool,
     /// Field and default of L, which bounds gate and up of an expert. 1 is then added to up.
     pub limit: Option<(&'static str, f64)>,
+}
+
+/// Names of experts beside the feed-forward part of a block.
+#[derive(Debug, Clone, Copy)]
+pub struct BesideRow {
+    /// Whether they are present.
+    pub present: Switch,
+    /// Norm of the output of the part.
+    pub part_after: &'static str,
+    /// Norms of the experts' input and of their output.
+    pub around: [&'static str; 2],
+    /// Tensor of the scale of the norm before the router. Its scores are divided by √d.
+    pub router_scale: &'static str,
+    /// The experts.
+    pub experts: ExpertsRow,
 }
 
 /// Tensors of all experts together.
@@ -941,6 +962,7 @@ pub(super) const LLAMA: Row = Row {
         inner_norm: None,
         experts: None,
     },
+    beside: None,
     convolution: None,
     final_norm: Some("norm"),
     final_norm_present: ALWAYS,
@@ -1062,13 +1084,12 @@ const GEMMA3: Row = Row {
     ..GEMMA2
 };
 
-/// The dense sizes. Per-layer inputs, shared keys and values, and experts are refused.
+/// The dense sizes, and those with experts. Per-layer inputs, and shared keys and values are refused.
 const GEMMA4: Row = Row {
     families: &["gemma4_text"],
     given: &[
         ("hidden_size_per_layer_input", Given::Zero),
         ("num_kv_shared_layers", Given::Number(0.0)),
-        ("enable_moe_block", Given::Usually(false)),
         // In a text every token is causal then.
         ("use_bidirectional_attention", Given::Text("vision")),
         ("rope_parameters.full_attention.rope_type", Given::OnlyText("proportional")),
@@ -1095,7 +1116,33 @@ const GEMMA4: Row = Row {
         cap: None,
         ..GEMMA2.attention
     },
+    beside: Some(BesideRow {
+        present: Switch::Field("enable_moe_block", false),
+        part_after: "post_feedforward_layernorm_1",
+        around: ["pre_feedforward_layernorm_2", "post_feedforward_layernorm_2"],
+        router_scale: "router.scale",
+        experts: ExpertsRow {
+            router: "router.proj",
+            expert: [
+                "experts.{expert}.gate_proj",
+                "experts.{expert}.up_proj",
+                "experts.{expert}.down_proj",
+            ],
+            together: Some(TogetherRow {
+                names: ["experts.gate_up_proj", "experts.down_proj"],
+                layout: Layout::OutputInput,
+                interleaved: false,
+            }),
+            count: &["num_experts"],
+            chosen: "top_k_experts",
+            usual_chosen: 0,
+            normalised: ALWAYS,
+            factors: Some("router.per_expert_scale"),
+            ..SOFTMAX_EXPERTS
+        },
+    }),
     head: GEMMA3.head,
+    stored: StoredRow { expert_width: "moe_intermediate_size", ..GEMMA2.stored },
     ..GEMMA2
 };
 
@@ -1105,7 +1152,6 @@ const GEMMA4_NESTED: Row = Row {
     given: &[
         ("text_config.hidden_size_per_layer_input", Given::Zero),
         ("text_config.num_kv_shared_layers", Given::Number(0.0)),
-        ("text_config.enable_moe_block", Given::Usually(false)),
         ("text_config.use_bidirectional_attention", Given::Text("vision")),
         ("text_config.rope_parameters.full_attention.rope_type", Given::OnlyText("proportional")),
     ],
@@ -1116,14 +1162,13 @@ const GEMMA4_NESTED: Row = Row {
     ..GEMMA4
 };
 
-/// Fields of Gemma 4 that change nothing in a text of a dense size.
+/// Fields of Gemma 4 that change nothing in a text, or only in some sizes.
 const GEMMA4_NEUTRAL: &[&str] = &[
     "attention_bias",
     "audio_config",
     "audio_token_id",
     "boa_token_id",
     "boi_token_id",
-    "enable_moe_block",
     "eoa_token_id",
     "eoa_token_index",
     "eoi_token_id",
@@ -2262,12 +2307,14 @@ const SOFTMAX_EXPERTS: ExpertsRow = ExpertsRow {
     together: None,
     shared: None,
     count: &["num_experts", "num_local_experts"],
+    chosen: "num_experts_per_tok",
     usual_chosen: 8,
     gate: Gate::Softmax,
     correction: None,
     groups: None,
     normalised: Switch::Field("norm_topk_prob", false),
     multiplier: Multiplier::None,
+    factors: None,
     of_inputs: false,
     limit: None,
 };

@@ -108,7 +108,7 @@ fn readers(architecture: &Architecture, before: usize) -> Vec<Reader<'_>> {
                 GatedInputs::Separate([_, up]) => up,
                 GatedInputs::Concatenated(both) | GatedInputs::Interleaved(both) => both,
             },
-            FeedForward::Experts { router, .. } => router,
+            FeedForward::Experts(experts) => &experts.router,
         };
         let otherwise = if block.parallel { read } else { stream };
         add(Part::FeedForward, block.around_feed_forward.before.as_ref().or(otherwise), feed_forward);
