@@ -9,7 +9,8 @@ use crate::source::ByteSource;
 
 /// Energy of the attention and of the feed-forward part of a block along the unit vector `direction` (d values):
 /// d·‖Uᵀu‖² ÷ ‖U‖²_F over the maps U (d × k) that write to the stream. 0 if u lies in their null space, 1 for a part that writes along
-/// every direction alike. The block is one of `architecture`. A norm or a LayerScale behind a map belongs to it. `None` if a part writes nothing.
+/// every direction alike. The block is one of `architecture`. Norms or a LayerScale behind a map belong to it. What a block makes of its own
+/// vectors ([`BlockInput`](crate::model::architecture::BlockInput)) is left out. `None` if a part writes nothing.
 pub async fn energies<S: ByteSource>(
     checkpoint: &Checkpoint<S>,
     architecture: &Architecture,
@@ -37,9 +38,10 @@ pub async fn energies<S: ByteSource>(
             experts.all.iter().chain(shared).map(|expert| &expert.down).collect()
         }
     };
-    let beside = block.beside.iter().flat_map(|beside| {
-        beside.experts.all.iter().map(|expert| (&expert.down, Some(&beside.after)))
-    });
+    let beside = block
+        .beside
+        .iter()
+        .flat_map(|beside| beside.experts.all.iter().map(|expert| (&expert.down, Some(&beside.after))));
     for (down, norm) in own.into_iter().map(|down| (down, own_norm)).chain(beside) {
         feed_forward.add(&weights, down, norm, around, direction).await?;
     }
