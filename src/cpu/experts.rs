@@ -22,6 +22,8 @@ pub struct Router<'a> {
     pub normalised: bool,
     /// Factor of the weights after that.
     pub multiplier: f32,
+    /// A number for each expert, which multiplies its weight after that.
+    pub factors: Option<&'a [f32]>,
 }
 
 impl Router<'_> {
@@ -55,7 +57,8 @@ impl Router<'_> {
                 divisor += TINY;
             }
         }
-        chosen.into_iter().map(|expert| (expert, weights[expert] / divisor * self.multiplier)).collect()
+        let factor = |expert: usize| self.factors.map_or(1.0, |factors| factors[expert]) * self.multiplier;
+        chosen.into_iter().map(|expert| (expert, weights[expert] / divisor * factor(expert))).collect()
     }
 
     /// Sets the ranks of all experts to −∞ that are not in one of the best `kept` of `groups` groups.
@@ -93,6 +96,7 @@ mod tests {
         groups: None,
         normalised: false,
         multiplier: 1.0,
+        factors: None,
     };
 
     #[test]
@@ -105,6 +109,8 @@ mod tests {
         assert!(close(&sigmoid.route(&scores), &[(2, 5.0 / 6.0), (1, 2.0 / 3.0)]));
         let doubled = Router { multiplier: 2.0, ..normalised };
         assert!(close(&doubled.route(&scores), &[(2, 10.0 / 7.0), (1, 4.0 / 7.0)]));
+        let own = Router { factors: Some(&[9.0, 0.5, 2.0, 9.0]), ..normalised };
+        assert!(close(&own.route(&scores), &[(2, 10.0 / 7.0), (1, 1.0 / 7.0)]));
     }
 
     #[test]

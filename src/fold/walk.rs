@@ -2,8 +2,8 @@
 
 use crate::checkpoint::buffer::is_buffer;
 use crate::model::architecture::{
-    Architecture, Attention, Block, Branch, Embedding, FeedForward, Gated, GatedInputs, Head, Linear, Mixer,
-    Norm, Position, Projections, TokenEmbedding,
+    Architecture, Attention, Block, Branch, Embedding, Experts, FeedForward, Gated, GatedInputs, Head,
+    Linear, Mixer, Norm, Position, Projections, TokenEmbedding,
 };
 use crate::model::operation::{Layout, ProjectionPlace};
 
@@ -135,6 +135,11 @@ impl<'a> Walk<'a> {
             self.reads_stream = Some("only text models are centred".to_owned());
             return;
         };
+        if let Some(inputs) = &tokens.inputs {
+            self.reads_stream = Some("a map of the embedding makes vectors for all blocks".to_owned());
+            self.reads(None, &[inputs.map], false);
+            self.goes_elsewhere(&inputs.norm, "its output is added to vectors that all blocks read");
+        }
         let TokenEmbedding { tokens: table, width, projection, projection_place, norm, .. } = tokens;
         let rows =
             |tensor: usize, width: usize| architecture.tensors[tensor].elements() as usize / width.max(1);
@@ -207,14 +212,21 @@ impl<'a> Walk<'a> {
                 self.branch(own, *down);
             }
             FeedForward::Gated(gated) => self.gated(gated, fed, own),
-            FeedForward::Experts { router, experts, shared, .. } => {
-                self.reads(fed, &[*router], false);
-                experts.iter().for_each(|expert| self.gated(expert, fed, own));
-                if let Some(shared) = shared {
-                    self.reads(fed, shared.gate.as_slice(), false);
-                    self.gated(&shared.expert, fed, own);
-                }
+            FeedForward::Experts(experts) => self.experts(experts, fed, fed, own),
+        }
+        if let Some(beside) = &block.beside {
+            self.on_stream.extend([&beside.before, &beside.router_norm]);
+            self.experts(&beside.experts, Some(&beside.before), None, own);
+            for norm in [&beside.part_after, &beside.after] {
+                self.goes_elsewhere(norm, INNER);
             }
+        }
+        if let Some(input) = &block.input {
+            self.reads_stream
+                .get_or_insert_with(|| "a gate reads the residual stream without a norm".to_owned());
+            self.reads(None, &[input.gate], false);
+            self.writes(input.projection, Some("a norm stands between it and the residual stream"));
+            self.goes_elsewhere(&input.after, ADDED);
         }
         if let Some(convolution) = &block.convolution {
             self.reads_stream.get_or_insert_with(|| "a convolution reads the residual stream".to_owned());
@@ -224,7 +236,7 @@ impl<'a> Walk<'a> {
             );
             return Some(&convolution.norm);
         }
-        own.after.as_ref().filter(|_| block.scale.is_none())
+        own.after.as_ref().filter(|_| block.scale.is_none() && block.input.is_none())
     }
 
     /// The maps to queries, keys and values.
@@ -232,6 +244,7 @@ impl<'a> Walk<'a> {
         let inputs: Vec<Linear> = match &of.projections {
             Projections::Separate(all) => all.to_vec(),
             Projections::Shared(both) => both.to_vec(),
+            Projections::Borrowed { queries, .. } => vec![*queries],
             Projections::Concatenated(all) | Projections::Grouped(all) => vec![*all],
             Projections::Latent(latent) => {
                 let queries = match &latent.narrow {
@@ -252,6 +265,22 @@ impl<'a> Walk<'a> {
         if let Position::Disentangled(positions) = &of.position {
             let maps: Vec<Linear> = positions.maps.iter().flatten().copied().collect();
             self.reads(None, &maps, false);
+        }
+    }
+
+    /// Experts, and the norm that their router reads, if it is one of the report.
+    fn experts(
+        &mut self,
+        experts: &'a Experts,
+        read: Option<&'a Norm>,
+        routed: Option<&'a Norm>,
+        around: &'a Branch,
+    ) {
+        self.reads(routed, &[experts.router], false);
+        experts.all.iter().for_each(|expert| self.gated(expert, read, around));
+        if let Some(shared) = &experts.shared {
+            self.reads(read, shared.gate.as_slice(), false);
+            self.gated(&shared.expert, read, around);
         }
     }
 
@@ -293,10 +322,7 @@ impl<'a> Walk<'a> {
         };
         self.writes(output, between);
         if let Some(norm) = &around.inner_after {
-            self.goes_elsewhere(
-                norm,
-                "its output is added to the residual stream, and no linear map reads it",
-            );
+            self.goes_elsewhere(norm, ADDED);
         }
         if let Some(norm) = &around.after {
             self.goes_elsewhere(norm, "its output is the residual stream, to which the next part adds");
@@ -346,7 +372,10 @@ impl<'a> Walk<'a> {
                 [Some(tokens.tokens), tokens.positions.map(|positions| positions.table), tokens.segments];
             let norm = tokens.norm.iter().flat_map(|norm| [norm.scale, norm.shift]);
             let map = tokens.projection.iter().flat_map(|map| [Some(map.weight), map.bias]);
-            tables.into_iter().chain(norm).chain(map).collect::<Vec<_>>()
+            let inputs = tokens.inputs.iter().flat_map(|inputs| {
+                [Some(inputs.table), Some(inputs.map.weight), inputs.map.bias, inputs.norm.scale]
+            });
+            tables.into_iter().chain(norm).chain(map).chain(inputs).collect::<Vec<_>>()
         });
         let of_head = architecture.head.iter().flat_map(|head| {
             let maps = [Some(&head.unembedding), head.transform.as_ref().map(|transform| &transform.dense)];
@@ -404,4 +433,5 @@ impl<'a> Walk<'a> {
     }
 }
 
+const ADDED: &str = "its output is added to the residual stream, and no linear map reads it";
 const INNER: &str = "it is inside a part of a block, and only norms of the residual stream are folded";

@@ -1,5 +1,6 @@
 //! Attention: projections, norms of queries and keys, positions, and back to the stream.
 
+use super::aside::Aside;
 use super::disentangled::PositionRows;
 use super::kernels::{Columns, Heads, Kernels};
 use super::observer::Observer;
@@ -53,23 +54,30 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         self.linear(&attention.output, &mixed).await
     }
 
-    /// Self-attention: n × d from n × d.
+    /// Self-attention: n × d from n × d. Keys and values may be those of an earlier block, and may be lent to later ones.
     pub(super) async fn attention(
         &self,
         attention: &Attention,
         x: &K::Values,
+        aside: &mut Aside<K::Values>,
         watch: &mut dyn Observer,
     ) -> Result<K::Values, ForwardError> {
         let Attention { heads, key_heads, head_width, .. } = *attention;
         let length = self.sequences.length;
         let mut of_positions = PositionRows::default();
-        let [mut q, mut k, mut v] = match &attention.position {
-            Position::Disentangled(positions) => {
+        let (of_keys, mut borrows) = (self.sequences.tokens * key_heads * head_width, false);
+        let [mut q, mut k, mut v] = match (&attention.projections, &attention.position) {
+            (Projections::Borrowed { queries, place }, _) => {
+                borrows = true;
+                let [k, v] = self.borrowed(aside, *place, of_keys)?;
+                [self.linear(queries, x).await?, k, v]
+            }
+            (_, Position::Disentangled(positions)) => {
                 let (projected, rows) = self.with_positions(attention, positions, x, watch).await?;
                 of_positions = rows;
                 projected
             }
-            _ => self.projections(attention, [x, x], watch).await?,
+            (_, _) => self.projections(attention, [x, x], watch).await?,
         };
         let mut gate = None;
         if attention.gated {
@@ -98,7 +106,10 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
             Position::None => Bias::None,
             Position::Rotary(rotary) => {
                 let turns = RotaryTable::new(&rotary.frequencies_of(length), length, rotary.factor);
-                self.turn(attention, [&mut q, &mut k], &turns, rotary.pairing);
+                self.turn(&mut q, heads, head_width, &turns, rotary.pairing);
+                if !borrows {
+                    self.turn(&mut k, key_heads, head_width, &turns, rotary.pairing);
+                }
                 Bias::None
             }
             Position::Axial(rotary) => {
@@ -106,7 +117,8 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
                 let [of_rows, of_columns] = rotary.coordinates.of([rows, columns]);
                 let sides = [of_rows.as_slice(), &of_columns];
                 let turns = RotaryTable::of_patches(&rotary.frequencies, length - rows * columns, sides);
-                self.turn(attention, [&mut q, &mut k], &turns, rotary.pairing);
+                self.turn(&mut q, heads, head_width, &turns, rotary.pairing);
+                self.turn(&mut k, key_heads, head_width, &turns, rotary.pairing);
                 Bias::None
             }
             Position::Disentangled(_) => Bias::Disentangled(of_positions.view()),
@@ -138,6 +150,9 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
                 Bias::Pairs(&by_pair)
             }
         };
+        if let Some(lent) = attention.lends.and_then(|place| aside.lent.get_mut(place)) {
+            *lent = Some([&k, &v].map(|values| self.kernels.part(values, 0, of_keys)));
+        }
         let sinks = self.weights.optional(attention.sinks).await?;
         let kernel = Kernel {
             heads,
@@ -168,13 +183,9 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         self.linear(&attention.output, &mixed).await
     }
 
-    /// Turns queries and keys by their positions.
-    fn turn(&self, attention: &Attention, both: [&mut K::Values; 2], turns: &RotaryTable, pairing: Pairing) {
-        let heads = [attention.heads, attention.key_heads];
-        for (values, count) in both.into_iter().zip(heads) {
-            let heads = Heads { count, width: attention.head_width, length: self.sequences.length };
-            self.kernels.rotary(values, turns, heads, pairing);
-        }
+    /// Turns queries or keys of `count` heads by their positions.
+    fn turn(&self, x: &mut K::Values, count: usize, width: usize, turns: &RotaryTable, pairing: Pairing) {
+        self.kernels.rotary(x, turns, Heads { count, width, length: self.sequences.length }, pairing);
     }
 
     async fn head_norm(
@@ -245,6 +256,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
                 self.split(&self.linear(all, x).await?, [queries, head_width, head_width])
             }
             Projections::Latent(latent) => self.latent(latent, attention, x, watch).await?,
+            Projections::Borrowed { .. } => return Err(ForwardError::NotLent),
         })
     }
 

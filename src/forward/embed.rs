@@ -142,7 +142,13 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
     }
 
     /// Looks up rows of a table, and keeps only those in memory.
-    async fn rows(&self, table: usize, ids: &[u32], width: usize, by: f32) -> Result<Vec<f32>, ForwardError> {
+    pub(super) async fn rows(
+        &self,
+        table: usize,
+        ids: &[u32],
+        width: usize,
+        by: f32,
+    ) -> Result<Vec<f32>, ForwardError> {
         let mut wanted = ids.to_vec();
         wanted.sort_unstable();
         wanted.dedup();

@@ -5,7 +5,9 @@ use super::observer::Observer;
 use super::weights::Loaded;
 use super::{ForwardError, Pass};
 use crate::cpu::experts::Router;
-use crate::model::architecture::{FeedForward, Gated, GatedInputs, Linear, Norm, Routing, SharedExpert};
+use crate::model::architecture::{
+    Experts, ExpertsBeside, FeedForward, Gated, GatedInputs, Linear, Norm, Routing, SharedExpert,
+};
 use crate::model::operation::Activation;
 use crate::source::ByteSource;
 use std::rc::Rc;
@@ -68,47 +70,73 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         x: &K::Values,
         watch: &mut dyn Observer,
     ) -> Result<K::Values, ForwardError> {
-        let (d, n) = (self.architecture.width, self.sequences.tokens);
-        Ok(match part {
+        let n = self.sequences.tokens;
+        match part {
             FeedForward::Plain { up, down, activation } => {
-                self.dense(Dense::Plain { up, down, activation: *activation }, x, n, watch).await?
+                self.dense(Dense::Plain { up, down, activation: *activation }, x, n, watch).await
             }
-            FeedForward::Gated(gated) => self.dense(Dense::Gated(gated), x, n, watch).await?,
-            FeedForward::Experts { router, experts, routing, shared } => {
-                let of_expert = self.routed(router, routing, experts.len(), x).await?;
-                let mut y = self.kernels.zeros(n * d);
-                for (expert, mut tokens) in
-                    experts.iter().zip(of_expert).filter(|(_, tokens)| !tokens.is_empty())
-                {
-                    let rows: Vec<u32> = tokens.iter().map(|(token, _)| *token).collect();
-                    let mut input = self.kernels.rows(x, d, &rows);
-                    if routing.of_inputs {
-                        let mut multiplied = self.kernels.zeros(rows.len() * d);
-                        let weights = (0..).zip(tokens.iter_mut());
-                        let to: Vec<(u32, f32)> =
-                            weights.map(|(row, (_, weight))| (row, std::mem::replace(weight, 1.0))).collect();
-                        self.kernels.add_rows(&mut multiplied, d, &to, &input);
-                        input = multiplied;
-                    }
-                    let output = self.dense(Dense::Gated(expert), &input, rows.len(), watch).await?;
+            FeedForward::Gated(gated) => self.dense(Dense::Gated(gated), x, n, watch).await,
+            FeedForward::Experts(experts) => self.experts(experts, x, x, watch).await,
+        }
+    }
+
+    /// Adds what experts give beside a feed-forward part, whose output is `part`. All are n × d.
+    pub(super) async fn with_experts(
+        &self,
+        beside: &ExpertsBeside,
+        part: &K::Values,
+        stream: &K::Values,
+        watch: &mut dyn Observer,
+    ) -> Result<K::Values, ForwardError> {
+        let ExpertsBeside { part_after, before, router_norm, experts, after } = beside;
+        let mut y = self.norm(part_after, part, watch).await?;
+        let routed = self.norm_told(router_norm.centring, router_norm, stream, watch).await?;
+        let x = self.norm(before, stream, watch).await?;
+        let given = self.experts(experts, &x, &routed, watch).await?;
+        self.kernels.add(&mut y, &self.norm(after, &given, watch).await?, 1.0);
+        Ok(y)
+    }
+
+    /// Computes n × d from x (n × d). The router reads `routed` (n × d).
+    async fn experts(
+        &self,
+        part: &Experts,
+        x: &K::Values,
+        routed: &K::Values,
+        watch: &mut dyn Observer,
+    ) -> Result<K::Values, ForwardError> {
+        let (d, n) = (self.architecture.width, self.sequences.tokens);
+        let Experts { router, all, routing, shared } = part;
+        let of_expert = self.routed(router, routing, all.len(), routed).await?;
+        let mut y = self.kernels.zeros(n * d);
+        for (expert, mut tokens) in all.iter().zip(of_expert).filter(|(_, tokens)| !tokens.is_empty()) {
+            let rows: Vec<u32> = tokens.iter().map(|(token, _)| *token).collect();
+            let mut input = self.kernels.rows(x, d, &rows);
+            if routing.of_inputs {
+                let mut multiplied = self.kernels.zeros(rows.len() * d);
+                let weights = (0..).zip(tokens.iter_mut());
+                let to: Vec<(u32, f32)> =
+                    weights.map(|(row, (_, weight))| (row, std::mem::replace(weight, 1.0))).collect();
+                self.kernels.add_rows(&mut multiplied, d, &to, &input);
+                input = multiplied;
+            }
+            let output = self.dense(Dense::Gated(expert), &input, rows.len(), watch).await?;
+            self.kernels.add_rows(&mut y, d, &tokens, &output);
+        }
+        if let Some(SharedExpert { gate, expert }) = shared {
+            let output = self.dense(Dense::Gated(expert), x, n, watch).await?;
+            match gate {
+                None => self.kernels.add(&mut y, &output, 1.0),
+                Some(gate) => {
+                    let mut weights = self.linear(gate, x).await?;
+                    self.kernels.activate(Activation::Sigmoid, &mut weights);
+                    let weights = self.kernels.get(&weights).await?;
+                    let tokens: Vec<(u32, f32)> = (0..).zip(weights).collect();
                     self.kernels.add_rows(&mut y, d, &tokens, &output);
                 }
-                if let Some(SharedExpert { gate, expert }) = shared {
-                    let output = self.dense(Dense::Gated(expert), x, n, watch).await?;
-                    match gate {
-                        None => self.kernels.add(&mut y, &output, 1.0),
-                        Some(gate) => {
-                            let mut weights = self.linear(gate, x).await?;
-                            self.kernels.activate(Activation::Sigmoid, &mut weights);
-                            let weights = self.kernels.get(&weights).await?;
-                            let tokens: Vec<(u32, f32)> = (0..).zip(weights).collect();
-                            self.kernels.add_rows(&mut y, d, &tokens, &output);
-                        }
-                    }
-                }
-                y
             }
-        })
+        }
+        Ok(y)
     }
 
     /// Returns the tokens of each expert, with their weights.
@@ -120,11 +148,13 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         x: &K::Values,
     ) -> Result<Vec<Vec<(u32, f32)>>, ForwardError> {
         let scores = self.linear(router, x).await?;
-        let scores = self.kernels.get(&scores).await?;
+        let mut scores = self.kernels.get(&scores).await?;
+        scores.iter_mut().for_each(|score| *score *= routing.of_scores);
         let correction = self.weights.optional(routing.correction).await?;
+        let factors = self.weights.optional(routing.factors).await?;
         let Routing { chosen, gate, groups, normalised, multiplier, .. } = *routing;
-        let router =
-            Router { chosen, gate, correction: correction.as_deref(), groups, normalised, multiplier };
+        let (correction, factors) = (correction.as_deref(), factors.as_deref());
+        let router = Router { chosen, gate, correction, groups, normalised, multiplier, factors };
         let mut of_expert: Vec<Vec<(u32, f32)>> = vec![Vec::new(); experts];
         for (token, scores) in (0..).zip(scores.chunks_exact(experts)) {
             for (expert, weight) in router.route(scores) {

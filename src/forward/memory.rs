@@ -4,13 +4,18 @@ use super::feed_forward::at_once;
 use super::held::f32_bytes;
 use super::{AHEAD, disentangled, local, sounds};
 use crate::model::architecture::{
-    Architecture, Attention, Block, DeltaRule, Embedding, FeedForward, Linear, Mixer, Position,
+    Architecture, Attention, Block, DeltaRule, Embedding, Experts, FeedForward, Linear, Mixer, Position,
+    TokenEmbedding,
 };
 
 /// Bytes of activations, of matrices on the device at the same time (as f32), and of weights read ahead, for this many tokens. The model
 /// may have an encoder of `encoded` tokens, whose own memory is not included.
 pub fn memory(architecture: &Architecture, tokens: usize, encoded: usize) -> u64 {
     let of_embedding = match &architecture.embedding {
+        // The output of the map, that of its norm, and the rows of the table.
+        Embedding::Tokens(TokenEmbedding { inputs: Some(inputs), .. }) => {
+            inputs.map.outputs as u64 * (3 * tokens as u64 + inputs.map.inputs as u64)
+        }
         Embedding::Tokens(tokens) => tokens.projector.as_ref().map_or(0, |projector| {
             let vectors = (encoded / projector.square()) as u64;
             let of = |map: &Linear| map.inputs as u64 * (map.outputs as u64 + vectors);
@@ -23,7 +28,7 @@ pub fn memory(architecture: &Architecture, tokens: usize, encoded: usize) -> u64
         architecture.blocks.iter().map(|block| of_block(block, architecture.width, tokens, encoded));
     let stored = architecture.matrices().map(|linear| linear.bytes(&architecture.tensors)).max();
     let read = architecture.encoder.as_ref().map_or(0, |encoder| encoded as u64 * encoder.width as u64);
-    let stream = 4 * tokens as u64 * architecture.width as u64 + read;
+    let stream = tokens as u64 * (4 * architecture.width as u64 + architecture.beside_stream() as u64) + read;
     4 * (stream + of_blocks.max().unwrap_or(0).max(of_embedding)) + stored.unwrap_or(0).max(AHEAD)
 }
 
@@ -71,16 +76,25 @@ fn of_block(block: &Block, width: usize, tokens: usize, encoded: usize) -> u64 {
         let matrices = if at_once < tokens { sizes.sum() } else { sizes.max().unwrap_or(0) };
         2 * (at_once * hidden) as u64 + matrices
     };
+    let of_experts = |experts: &Experts| {
+        let all = experts.all.iter().chain(experts.shared.iter().map(|shared| &shared.expert));
+        all.map(|expert| of_maps(expert.linear_maps().collect())).max().unwrap_or(0)
+    };
     let of_feed_forward = match &block.feed_forward {
         FeedForward::Plain { up, down, .. } => of_maps(vec![up, down]),
         FeedForward::Gated(gated) => of_maps(gated.linear_maps().collect()),
-        FeedForward::Experts { experts, shared, .. } => {
-            let all = experts.iter().chain(shared.iter().map(|shared| &shared.expert));
-            all.map(|expert| of_maps(expert.linear_maps().collect())).max().unwrap_or(0)
-        }
+        FeedForward::Experts(experts) => of_experts(experts),
     };
+    // The output of the part beside experts, and what its norm and the router's give, are there while the experts run.
+    let of_experts_beside =
+        block.beside.as_ref().map_or(0, |beside| of_experts(&beside.experts) + 3 * (tokens * width) as u64);
+    let of_feed_forward = of_feed_forward.max(of_experts_beside);
+    let of_input = block
+        .input
+        .as_ref()
+        .map_or(0, |input| (tokens * (2 * input.gate.outputs + width)) as u64 + size(&input.gate));
     let convolved =
         block.convolution.as_ref().map_or([0; 2], |convolution| local::values(convolution, tokens));
     let [kept, beside] = convolved;
-    kept + of_attention.max(of_feed_forward).max(beside)
+    kept + of_attention.max(of_feed_forward).max(of_input).max(beside)
 }

@@ -7,12 +7,13 @@
 //! ([`Edit`]).
 //!
 //! [`Input`] is what it reads, and `embed` turns that into the stream (`sounds` for features of sounds). `weights` reads tensors, and
-//! `ahead` reads the next ones early. `projector` goes from a tower of images to a decoder. `attention`, `delta_rule` (linear attention) and
+//! `ahead` reads the next ones early. `aside` is what blocks read beside the stream. `projector` goes from a tower of images to a decoder. `attention`, `delta_rule` (linear attention) and
 //! `feed_forward` are the parts of a block, `disentangled` makes DeBERTa's keys and queries of positions, and `local` is a convolution beside
 //! a block. [`head`] computes logits and losses. `parts` runs a pass whose activations do not fit into memory, a part of its sequences at a
 //! time, and `held` keeps the matrices of a block for all of them. `written` says how strongly a block writes along a direction.
 
 mod ahead;
+mod aside;
 mod attention;
 mod delta_rule;
 mod disentangled;
@@ -40,6 +41,7 @@ use crate::model::operation::Centring;
 use crate::model::operation::Reads;
 use crate::scratch::ScratchError;
 use crate::source::{ByteSource, SourceError};
+use aside::Aside;
 use attention::Encoded;
 use futures_util::future::LocalBoxFuture;
 use held::Held;
@@ -247,6 +249,11 @@ pub enum ForwardError {
         /// Tokens of each sequence.
         length: usize,
     },
+    /// A block uses keys and values of an earlier block that did not run.
+    #[error(
+        "a block uses the keys and values of an earlier one, which are not there: run the model from its first block"
+    )]
+    NotLent,
     /// The device failed.
     #[error("{reason}")]
     Device {
@@ -357,6 +364,8 @@ pub enum Seen<'a> {
         stream: &'a [f32],
         /// The stream (n × d) between the block's attention parts and its feed-forward part, if the caller wants it.
         after_attention: Option<&'a [f32]>,
+        /// Its keys and values (n × key heads·h each), if later blocks use them too. Where a pass runs in parts, they are in the scratch.
+        lent: Option<[&'a [f32]; 2]>,
         /// Name in the report of the norm that reads the stream next.
         next: Option<&'a str>,
     },
@@ -415,6 +424,16 @@ impl Watch for Unwatched {
 
 /// A pass calls this before every matrix of a block, so that it can stop inside a block. A break stops it.
 pub type Pause = dyn Fn() -> LocalBoxFuture<'static, ControlFlow<()>>;
+
+/// Where one stack continues.
+struct Resumed<Values> {
+    /// Blocks that are done.
+    blocks: usize,
+    /// The stream after them.
+    stream: Values,
+    /// Keys and values of blocks that later ones use too.
+    lent: Vec<[Vec<f32>; 2]>,
+}
 
 /// A model and the tokens to run it on, on a device.
 pub struct Pass<'a, S, K: Kernels = Cpu> {
@@ -579,22 +598,22 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         standing: Standing,
         watch: &mut impl Watch,
     ) -> Result<K::Values, ForwardError> {
-        let Standing { blocks, stream, encoded } = standing;
-        let stream = self.kernels.put(stream);
+        let Standing { blocks, stream, encoded, lent } = standing;
+        let from = |blocks: usize| Resumed { blocks, stream: self.kernels.put(stream), lent };
         let Some(encoder) = &self.encoder else {
-            return self.stack(Some((blocks, stream)), None, watch).await;
+            return self.stack(Some(from(blocks)), None, watch).await;
         };
         let before = encoder.architecture.blocks.len();
         if blocks <= before {
-            let encoded = encoder.stack(Some((blocks, stream)), None, watch).await?;
+            let encoded = encoder.stack(Some(from(blocks)), None, watch).await?;
             let encoded = self.projected(encoder, encoded).await?;
             return self.stack(None, Some(&encoded), watch).await;
         }
         // The last norm of the encoder has already been shown.
-        let encoded = (before, self.kernels.put(encoded));
+        let encoded = Resumed { blocks: before, stream: self.kernels.put(encoded), lent: Vec::new() };
         let encoded = encoder.stack(Some(encoded), None, &mut Unwatched).await?;
         let encoded = self.projected(encoder, encoded).await?;
-        self.stack(Some((blocks - before, stream)), Some(&encoded), watch).await
+        self.stack(Some(from(blocks - before)), Some(&encoded), watch).await
     }
 
     /// Number of blocks that run before those of this stack.
@@ -606,7 +625,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
     /// Returns its own last hidden states.
     async fn stack(
         &self,
-        from: Option<(usize, K::Values)>,
+        from: Option<Resumed<K::Values>>,
         hidden: Option<&K::Values>,
         watch: &mut dyn Observer,
     ) -> Result<K::Values, ForwardError> {
@@ -615,25 +634,51 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
             length: encoder.sequences.length,
             sharing: self.sequences.count() / encoder.sequences.count(),
         });
-        let (done, mut stream) = match from {
-            Some(from) => from,
-            None => (0, self.embed(encoded.as_ref(), watch).await?),
+        let mut aside = Aside::with_places(self.architecture.lent_widths().len());
+        let (done, mut stream, inputs) = match from {
+            Some(Resumed { blocks, stream, lent }) => {
+                for (place, lent) in aside.lent.iter_mut().zip(lent) {
+                    *place = Some(lent.map(|values| self.kernels.put(values)));
+                }
+                // The norm in the embedding has already been shown.
+                let inputs = match self.architecture.embedding.inputs() {
+                    Some(_) => {
+                        let first = self.embed(encoded.as_ref(), &mut Unwatched).await?;
+                        self.block_inputs(&first, &mut Unwatched).await?
+                    }
+                    None => Vec::new(),
+                };
+                (blocks, stream, inputs)
+            }
+            None => {
+                let stream = self.embed(encoded.as_ref(), watch).await?;
+                let inputs = self.block_inputs(&stream, watch).await?;
+                (0, stream, inputs)
+            }
         };
+        let mut inputs = inputs.into_iter().skip(done);
         let (width, before) = (self.architecture.width, self.blocks_before());
         self.weights.look_ahead(self.architecture.reads_from(done));
         for (at, block) in self.architecture.blocks.iter().enumerate().skip(done) {
             let index = before + at;
             let after_attention;
-            (stream, after_attention) = self.block(block, stream, encoded.as_ref(), watch).await?;
+            aside.input = inputs.next();
+            (stream, after_attention) =
+                self.block(block, stream, encoded.as_ref(), &mut aside, watch).await?;
             // This also waits for the device, so that at most one block is queued on it.
             self.is_finite(&stream, index, 0).await?;
             if watch.wants_stream() {
                 let values = self.kernels.get(&stream).await?;
+                let lent = match block.lends().and_then(|place| aside.lent[place].as_ref()) {
+                    Some([k, v]) => Some([self.kernels.get(k).await?, self.kernels.get(v).await?]),
+                    None => None,
+                };
                 let seen = Seen::Block {
                     index,
                     width,
                     stream: &values,
                     after_attention: after_attention.as_deref(),
+                    lent: lent.as_ref().map(|both| both.each_ref().map(Vec::as_slice)),
                     next: self.architecture.norm_after(at).and_then(|norm| norm.site.as_deref()),
                 };
                 if watch.see(seen).await.is_break() {
@@ -708,13 +753,17 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         block: &Block,
         stream: K::Values,
         encoded: Option<&Encoded<'_, K::Values>>,
+        aside: &mut Aside<K::Values>,
         watch: &mut dyn Observer,
     ) -> Result<(K::Values, Option<Vec<f32>>), ForwardError> {
         let convolved = match &block.convolution {
             Some(convolution) => Some((convolution, self.convolved_tokens(convolution, &stream).await?)),
             None => None,
         };
-        let (mut stream, between) = self.both_parts(block, stream, encoded, watch).await?;
+        let (mut stream, between) = self.both_parts(block, stream, encoded, aside, watch).await?;
+        if let Some((part, input)) = block.input.as_ref().zip(aside.input.take()) {
+            stream = self.with_input(part, &input, stream, watch).await?;
+        }
         if let Some((convolution, convolved)) = convolved {
             self.kernels.add(&mut stream, &convolved, 1.0);
             stream = self.norm(&convolution.norm, &stream, watch).await?;
@@ -731,13 +780,14 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         block: &Block,
         stream: K::Values,
         encoded: Option<&Encoded<'_, K::Values>>,
+        aside: &mut Aside<K::Values>,
         watch: &mut dyn Observer,
     ) -> Result<(K::Values, Option<Vec<f32>>), ForwardError> {
         let (around_attention, around_feed_forward) = (&block.around_attention, &block.around_feed_forward);
         let input = self.before(around_attention, &stream, watch).await?;
         let read = input.as_ref().unwrap_or(&stream);
         let attended = match &block.attention {
-            Mixer::Softmax(attention) => self.attention(attention, read, watch).await?,
+            Mixer::Softmax(attention) => self.attention(attention, read, aside, watch).await?,
             Mixer::Linear(rule) => self.delta_rule(rule, read, watch).await?,
         };
         if block.parallel {
@@ -760,7 +810,11 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         }
         let between = self.between(&stream, watch).await?;
         let input = self.before(around_feed_forward, &stream, watch).await?;
-        let fed = self.feed_forward(&block.feed_forward, input.as_ref().unwrap_or(&stream), watch).await?;
+        let mut fed =
+            self.feed_forward(&block.feed_forward, input.as_ref().unwrap_or(&stream), watch).await?;
+        if let Some(beside) = &block.beside {
+            fed = self.with_experts(beside, &fed, &stream, watch).await?;
+        }
         Ok((self.merge(around_feed_forward, stream, fed, watch).await?, between))
     }
 

@@ -3,10 +3,13 @@
 //!
 //! Sequences do not see each other, so the values are those of a pass of all sequences at once, up to rounding.
 
+use super::aside::Aside;
 use super::held::Held;
 use super::kernels::Kernels;
 use super::observer::Observer;
 use super::{ForwardError, Pass, Seen, Unwatched, Watch};
+use crate::model::Architecture;
+use crate::model::architecture::Block;
 use crate::scratch::Scratch;
 use crate::source::ByteSource;
 use std::cell::RefCell;
@@ -26,24 +29,28 @@ pub struct Parts<'a> {
     pub base: u64,
 }
 
-/// Streams of n × d values of a pass: those before and after a block, in turn, and the one between the parts of a block. The outputs of
-/// norms follow.
+/// Streams of n × d values of a pass: those before and after a block, in turn, and the one between the parts of a block. What blocks read
+/// beside the stream follows: the vectors of each block (n × p), then the keys and the values that are lent. The outputs of norms are last.
 const STREAMS: u64 = 3;
 /// Which of them is the one between the parts of a block.
 const BETWEEN: u64 = 2;
 
-/// Bytes of a scratch for a pass of n tokens in a model of width d, if the norms of a block have `shown` outputs in all, and another pass
-/// may run beside it.
-pub fn scratch_bytes(tokens: u64, width: u64, shown: u64) -> u64 {
-    let stream = tokens.saturating_mul(width);
-    let beside = stream.saturating_mul(STREAMS).max(shown.saturating_mul(2));
-    stream.saturating_mul(STREAMS).saturating_add(beside).saturating_mul(4)
+/// Bytes of a scratch for a pass of n tokens, if the norms of a block have `shown` outputs in all, and another pass may run beside it.
+pub fn scratch_bytes(architecture: &Architecture, tokens: u64, shown: u64) -> u64 {
+    let kept = kept(architecture, tokens);
+    kept.saturating_add(kept.max(shown.saturating_mul(2))).saturating_mul(4)
+}
+
+/// Values that a pass of n tokens keeps in the scratch: its streams, and what blocks read beside them.
+fn kept(architecture: &Architecture, tokens: u64) -> u64 {
+    let streams = STREAMS.saturating_mul(architecture.width as u64);
+    tokens.saturating_mul(streams.saturating_add(architecture.beside_stream() as u64))
 }
 
 impl Parts<'_> {
-    /// Returns the parts of another pass, which leaves the streams of this one (n × d) in the scratch as they are.
-    pub fn beside(self, tokens: usize, width: usize) -> Self {
-        Self { base: self.base + STREAMS * tokens as u64 * width as u64, ..self }
+    /// Returns the parts of another pass, which leaves in the scratch what this one (n tokens) keeps there.
+    pub fn beside(self, tokens: usize, architecture: &Architecture) -> Self {
+        Self { base: self.base + kept(architecture, tokens as u64), ..self }
     }
 
     /// Writes values at a place that is counted in values.
@@ -86,9 +93,9 @@ struct Collecting<'a> {
 }
 
 impl<'a> Collecting<'a> {
-    /// Begins after the streams, which have `stream` values each.
-    fn new(watch: &'a dyn Observer, parts: Parts<'a>, tokens: usize, stream: u64) -> Self {
-        let next = parts.base + STREAMS * stream;
+    /// Begins after the values that the pass keeps.
+    fn new(watch: &'a dyn Observer, parts: Parts<'a>, tokens: usize, kept: u64) -> Self {
+        let next = parts.base + kept;
         Self { watch, parts, part: 0, tokens, kept: Vec::new(), next, fault: None }
     }
 
@@ -165,6 +172,10 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         if done == 0 {
             self.each_part(parts, &held, watch, async |pass, watch, tokens| {
                 let stream = pass.embed(None, watch).await?;
+                for (block, input) in pass.block_inputs(&stream, watch).await?.iter().enumerate() {
+                    let at = self.place_of_input(parts, block, tokens.start);
+                    parts.write(at, &self.kernels.get(input).await?)?;
+                }
                 self.put_stream(parts, 0, tokens.start, &self.kernels.get(&stream).await?)
             })
             .await?;
@@ -174,7 +185,9 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         for (index, block) in self.architecture.blocks.iter().enumerate().skip(done) {
             self.each_part(parts, &held, watch, async |pass, watch, tokens| {
                 let stream = self.kernels.put(self.stream_of(parts, index, tokens.clone())?);
-                let (stream, after_attention) = pass.block(block, stream, None, watch).await?;
+                let mut aside = self.aside_of(parts, index, &tokens)?;
+                let (stream, after_attention) = pass.block(block, stream, None, &mut aside, watch).await?;
+                self.put_lent(parts, block, &aside, tokens.start).await?;
                 self.is_finite(&stream, index, tokens.start).await?;
                 if let Some(values) = after_attention {
                     self.put_stream_at(parts, BETWEEN, tokens.start, &values)?;
@@ -194,6 +207,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
                     width,
                     stream: &stream,
                     after_attention: after_attention.as_deref(),
+                    lent: None,
                     next: self.architecture.norm_after(index).and_then(|norm| norm.site.as_deref()),
                 };
                 if watch.see(seen).await.is_break() {
@@ -238,7 +252,8 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         watch: &mut dyn Observer,
         mut work: impl AsyncFnMut(Pass<'a, S, K>, &mut Collecting<'_>, Range<usize>) -> Result<(), ForwardError>,
     ) -> Result<(), ForwardError> {
-        let mut collecting = Collecting::new(&*watch, parts, self.sequences.tokens, self.stream_values());
+        let tokens = self.sequences.tokens;
+        let mut collecting = Collecting::new(&*watch, parts, tokens, kept(self.architecture, tokens as u64));
         let count = self.sequences.count();
         for first in (0..count).step_by(parts.sequences.max(1)) {
             let sequences = first..count.min(first + parts.sequences.max(1));
@@ -276,6 +291,62 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
     /// Values of a stream.
     fn stream_values(&self) -> u64 {
         self.sequences.tokens as u64 * self.architecture.width as u64
+    }
+
+    /// Where the vectors of a block are in the scratch, from token `first` on.
+    fn place_of_input(&self, parts: Parts<'_>, block: usize, first: usize) -> u64 {
+        let width = self.architecture.embedding.inputs().map_or(0, |inputs| inputs.width);
+        let before = block * self.sequences.tokens + first;
+        parts.base + STREAMS * self.stream_values() + before as u64 * width as u64
+    }
+
+    /// Where the keys, and the values, of a place are in the scratch, from token `first` on, and their width.
+    fn place_of_lent(&self, parts: Parts<'_>, place: usize, first: usize) -> ([u64; 2], usize) {
+        let (widths, tokens) = (self.architecture.lent_widths(), self.sequences.tokens as u64);
+        let inputs = self.architecture.embedding.inputs().map_or(0, |inputs| inputs.map.outputs);
+        let (before, width) = (inputs + 2 * widths[..place].iter().sum::<usize>(), widths[place]);
+        let at = |before: usize| {
+            let kept = tokens * before as u64 + first as u64 * width as u64;
+            parts.base + STREAMS * self.stream_values() + kept
+        };
+        ([at(before), at(before + width)], width)
+    }
+
+    /// Reads what a block reads beside the stream of these tokens.
+    fn aside_of(
+        &self,
+        parts: Parts<'_>,
+        index: usize,
+        tokens: &Range<usize>,
+    ) -> Result<Aside<K::Values>, ForwardError> {
+        let (architecture, block) = (self.architecture, &self.architecture.blocks[index]);
+        let mut aside = Aside::with_places(architecture.lent_widths().len());
+        if let Some(inputs) = architecture.embedding.inputs() {
+            let at = self.place_of_input(parts, index, tokens.start);
+            aside.input = Some(self.kernels.put(parts.read(at, tokens.len() * inputs.width)?));
+        }
+        if let Some(place) = block.borrows() {
+            let ([k, v], width) = self.place_of_lent(parts, place, tokens.start);
+            let read = |at| Ok::<_, ForwardError>(self.kernels.put(parts.read(at, tokens.len() * width)?));
+            aside.lent[place] = Some([read(k)?, read(v)?]);
+        }
+        Ok(aside)
+    }
+
+    /// Writes the keys and values that a block lends, from token `first` on.
+    async fn put_lent(
+        &self,
+        parts: Parts<'_>,
+        block: &Block,
+        aside: &Aside<K::Values>,
+        first: usize,
+    ) -> Result<(), ForwardError> {
+        let Some(place) = block.lends() else { return Ok(()) };
+        let (places, _) = self.place_of_lent(parts, place, first);
+        for (at, values) in places.into_iter().zip(aside.lent[place].iter().flatten()) {
+            parts.write(at, &self.kernels.get(values).await?)?;
+        }
+        Ok(())
     }
 
     /// Writes the stream after this many blocks, from token `first` on. The stream after the block before stays.

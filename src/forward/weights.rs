@@ -46,7 +46,9 @@ impl<'a, S: ByteSource> Weights<'a, S> {
 
     /// Checks that the matrices of an architecture are stored in types that are decoded, before a pass begins.
     pub(super) fn are_decoded(&self, architecture: &Architecture) -> Result<(), ForwardError> {
-        let tables = architecture.embedding.tokens().map(|embedding| embedding.tokens);
+        let tables = architecture.embedding.tokens().into_iter().flat_map(|embedding| {
+            [embedding.tokens].into_iter().chain(embedding.inputs.iter().map(|inputs| inputs.table))
+        });
         let head = architecture.head.as_ref().map(|head| head.unembedding.weight);
         let maps = architecture.matrices().map(|linear| linear.weight);
         let mut matrices = maps.chain(tables).chain(head).map(|tensor| self.at(tensor));

@@ -3,13 +3,14 @@
 use super::ForwardError;
 use super::weights::Weights;
 use crate::checkpoint::Checkpoint;
-use crate::model::architecture::{Architecture, Block, Branch, FeedForward, Linear, Mixer};
+use crate::model::architecture::{Architecture, Block, Branch, FeedForward, Linear, Mixer, Norm};
 use crate::model::operation::Layout;
 use crate::source::ByteSource;
 
 /// Energy of the attention and of the feed-forward part of a block along the unit vector `direction` (d values):
 /// d·‖Uᵀu‖² ÷ ‖U‖²_F over the maps U (d × k) that write to the stream. 0 if u lies in their null space, 1 for a part that writes along
-/// every direction alike. The block is one of `architecture`. A norm or a LayerScale behind a map belongs to it. `None` if a part writes nothing.
+/// every direction alike. The block is one of `architecture`. Norms or a LayerScale behind a map belong to it. What a block makes of its own
+/// vectors ([`BlockInput`](crate::model::architecture::BlockInput)) is left out. `None` if a part writes nothing.
 pub async fn energies<S: ByteSource>(
     checkpoint: &Checkpoint<S>,
     architecture: &Architecture,
@@ -22,20 +23,27 @@ pub async fn energies<S: ByteSource>(
         Mixer::Softmax(attention) => &attention.output,
         Mixer::Linear(rule) => &rule.output,
     };
-    attention.add(&weights, output, &block.around_attention, direction).await?;
+    attention.add(&weights, output, None, &block.around_attention, direction).await?;
     if let Some(cross) = &block.cross {
-        attention.add(&weights, &cross.attention.output, &cross.around, direction).await?;
+        attention.add(&weights, &cross.attention.output, None, &cross.around, direction).await?;
     }
     let mut feed_forward = Energy::default();
     let around = &block.around_feed_forward;
-    match &block.feed_forward {
-        FeedForward::Plain { down, .. } => feed_forward.add(&weights, down, around, direction).await?,
-        FeedForward::Gated(gated) => feed_forward.add(&weights, &gated.down, around, direction).await?,
-        FeedForward::Experts { experts, shared, .. } => {
-            for expert in experts.iter().chain(shared.iter().map(|shared| &shared.expert)) {
-                feed_forward.add(&weights, &expert.down, around, direction).await?;
-            }
+    let own_norm = block.beside.as_ref().map(|beside| &beside.part_after);
+    let own: Vec<&Linear> = match &block.feed_forward {
+        FeedForward::Plain { down, .. } => vec![down],
+        FeedForward::Gated(gated) => vec![&gated.down],
+        FeedForward::Experts(experts) => {
+            let shared = experts.shared.iter().map(|shared| &shared.expert);
+            experts.all.iter().chain(shared).map(|expert| &expert.down).collect()
         }
+    };
+    let beside = block
+        .beside
+        .iter()
+        .flat_map(|beside| beside.experts.all.iter().map(|expert| (&expert.down, Some(&beside.after))));
+    for (down, norm) in own.into_iter().map(|down| (down, own_norm)).chain(beside) {
+        feed_forward.add(&weights, down, norm, around, direction).await?;
     }
     Ok([attention, feed_forward].map(|energy| energy.value(direction.len())))
 }
@@ -58,11 +66,12 @@ impl Energy {
         &mut self,
         weights: &Weights<'_, S>,
         map: &Linear,
+        own_norm: Option<&Norm>,
         around: &Branch,
         direction: &[f64],
     ) -> Result<(), ForwardError> {
         let mut scales = vec![1.0; direction.len()];
-        if let Some(norm) = &around.inner_after {
+        for norm in own_norm.into_iter().chain(&around.inner_after) {
             let one = f64::from(u8::from(norm.one_plus));
             for (scale, w) in scales.iter_mut().zip(weights.optional(norm.scale).await?.iter().flatten()) {
                 *scale *= one + f64::from(*w);

@@ -251,6 +251,22 @@ pub struct TokenEmbedding {
     pub projection_place: ProjectionPlace,
     /// What takes the place of the rows of image tokens, behind a tower of images.
     pub projector: Option<Projector>,
+    /// Vectors that blocks read beside the stream.
+    pub inputs: Option<BlockInputs>,
+}
+
+/// A vector of p values for each token and each block: (norm(map x) + √p · row)/√2, where x is the stream before the first block (the
+/// per-layer embeddings of Gemma 4).
+#[derive(Debug, Clone, PartialEq)]
+pub struct BlockInputs {
+    /// Tensor: vocabulary × blocks·p.
+    pub table: usize,
+    /// p.
+    pub width: usize,
+    /// Map to the vectors of all blocks, one block after the other.
+    pub map: Linear,
+    /// Norm of each vector.
+    pub norm: Norm,
 }
 
 /// From the hidden states of a tower of images to vectors of the stream of a text model, which take the place of the rows of one id. The
@@ -295,12 +311,29 @@ pub struct Block {
     pub feed_forward: FeedForward,
     /// Norms around it.
     pub around_feed_forward: Branch,
+    /// Experts beside it. Never in a block whose parts are parallel.
+    pub beside: Option<Box<ExpertsBeside>>,
+    /// What it does, after both parts, with its own vectors for each token.
+    pub input: Option<BlockInput>,
     /// Tensor of one number that multiplies the stream after the block.
     pub scale: Option<usize>,
     /// Convolution over the tokens of a sequence. Its output is added to the stream after the block.
     pub convolution: Option<LocalConvolution>,
     /// Whether both parts read the stream as it was before the block. Never true in a block with cross-attention.
     pub parallel: bool,
+}
+
+/// stream ← stream + after(projection(act(gate stream) ⊙ v)), where v is the vector of [`BlockInputs`] for this block and token.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BlockInput {
+    /// Map from the stream to p values.
+    pub gate: Linear,
+    /// Activation of the gate.
+    pub activation: Activation,
+    /// Map back to the stream.
+    pub projection: Linear,
+    /// Norm of its output.
+    pub after: Norm,
 }
 
 /// A convolution over the tokens of a sequence: stream ← norm(stream + act(conv(x))). x is the stream before the block.
@@ -460,6 +493,8 @@ pub struct Attention {
     pub sinks: Option<usize>,
     /// Bound: queries, keys and values are clamped to ± this.
     pub clip: Option<f32>,
+    /// Where the pass keeps its keys and values for later blocks, if these use them too. The first place is 0.
+    pub lends: Option<usize>,
 }
 
 /// A norm of queries or keys.
@@ -485,6 +520,13 @@ pub enum Projections {
     Grouped(Linear),
     /// By a narrow vector for keys and values.
     Latent(Box<Latent>),
+    /// One matrix, for queries. The keys and values are those of an earlier block, after their norms and positions.
+    Borrowed {
+        /// The matrix.
+        queries: Linear,
+        /// Where the pass keeps them ([`Attention::lends`]).
+        place: usize,
+    },
 }
 
 /// Keys and values from a narrow vector for each token (multi-head latent attention, DeepSeek-V2, 2024). Queries and keys have channels
@@ -654,16 +696,36 @@ pub enum FeedForward {
     /// down(act(gate x) ⊙ up x).
     Gated(Gated),
     /// Σ weight · expert(x) over the chosen experts.
-    Experts {
-        /// Scores of the experts.
-        router: Linear,
-        /// All experts.
-        experts: Vec<Gated>,
-        /// Which of them process a token, and with what weights.
-        routing: Routing,
-        /// The expert of all tokens, if there is one.
-        shared: Option<SharedExpert>,
-    },
+    Experts(Experts),
+}
+
+/// Experts: Σ weight · expert(x) over those that are chosen for a token.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Experts {
+    /// Scores of the experts.
+    pub router: Linear,
+    /// All experts.
+    pub all: Vec<Gated>,
+    /// Which of them process a token, and with what weights.
+    pub routing: Routing,
+    /// The expert of all tokens, if there is one.
+    pub shared: Option<SharedExpert>,
+}
+
+/// Experts beside the feed-forward part of a block. They read the stream as the part does, through norms of their own. Together both
+/// give part_after(part(x)) + after(experts(before(stream))), to which the norms around the part apply (Gemma 4).
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExpertsBeside {
+    /// Norm of the output of the part.
+    pub part_after: Norm,
+    /// Norm of the stream before the experts.
+    pub before: Norm,
+    /// Norm of the stream before the router. It is not a site of the report.
+    pub router_norm: Norm,
+    /// The experts. None of them is shared.
+    pub experts: Experts,
+    /// Norm of their output.
+    pub after: Norm,
 }
 
 /// Which experts process a token, and with what weights ([`crate::cpu::experts`]).
@@ -671,6 +733,8 @@ pub enum FeedForward {
 pub struct Routing {
     /// How many experts process each token.
     pub chosen: usize,
+    /// Factor of the scores.
+    pub of_scores: f32,
     /// How scores become weights.
     pub gate: Gate,
     /// Tensor of a number for each expert, which is added to its weight while experts are chosen.
@@ -681,6 +745,8 @@ pub struct Routing {
     pub normalised: bool,
     /// Factor of the weights after that.
     pub multiplier: f32,
+    /// Tensor of a number for each expert, which multiplies its weight after that.
+    pub factors: Option<usize>,
     /// Whether a weight multiplies the input of its expert instead of the output (Llama 4).
     pub of_inputs: bool,
 }
@@ -822,6 +888,11 @@ impl Embedding {
         }
     }
 
+    /// Returns the vectors that blocks read beside the stream.
+    pub fn inputs(&self) -> Option<&BlockInputs> {
+        self.tokens()?.inputs.as_ref()
+    }
+
     /// What makes vectors of the stream of a tower's last hidden states.
     pub fn projector(&self) -> Option<&Projector> {
         self.tokens()?.projector.as_ref()
@@ -845,6 +916,13 @@ impl Embedding {
             Self::Tokens(_) | Self::Patches(_) => 0.0,
             Self::Sounds(sounds) => sounds.macs(),
         }
+    }
+}
+
+impl BlockInputs {
+    /// Number of blocks that have a vector.
+    pub fn count(&self) -> usize {
+        self.map.outputs / self.width.max(1)
     }
 }
 
@@ -1025,7 +1103,9 @@ impl Architecture {
     /// through the projector.
     fn linear_maps(&self) -> impl Iterator<Item = (&Linear, f64)> {
         let projector = self.embedding.projector().into_iter().flat_map(Projector::linear_maps);
-        projector.map(|map| (map, 0.0)).chain(self.blocks.iter().flat_map(Block::linear_maps))
+        let inputs = self.embedding.inputs().map(|inputs| (&inputs.map, 1.0));
+        let of_embedding = projector.map(|map| (map, 0.0)).chain(inputs);
+        of_embedding.chain(self.blocks.iter().flat_map(Block::linear_maps))
     }
 
     /// Returns the linear maps whose matrices a pass reads whole.
@@ -1056,7 +1136,24 @@ impl Architecture {
     pub fn norms_with_rows(&self) -> impl Iterator<Item = (&Norm, usize)> {
         let once = |norm| (norm, 1);
         let of_blocks = self.blocks.iter().flat_map(Block::norms_with_rows);
-        self.embedding.norms().map(once).chain(of_blocks).chain(self.final_norm.iter().map(once))
+        let inputs = self.embedding.inputs().map(|inputs| (&inputs.norm, inputs.count()));
+        let of_embedding = self.embedding.norms().map(once).chain(inputs);
+        of_embedding.chain(of_blocks).chain(self.final_norm.iter().map(once))
+    }
+
+    /// Returns the widths of the keys, and of the values, that blocks lend to later ones, by their places.
+    pub fn lent_widths(&self) -> Vec<usize> {
+        let attentions = self.blocks.iter().filter_map(|block| match &block.attention {
+            Mixer::Softmax(attention) => attention.lends.map(|_| attention),
+            Mixer::Linear(_) => None,
+        });
+        attentions.map(|attention| attention.key_heads * attention.head_width).collect()
+    }
+
+    /// Number of values for each token that a pass keeps beside the stream: the vectors of blocks, and the keys and values that are lent.
+    pub fn beside_stream(&self) -> usize {
+        let inputs = self.embedding.inputs().map_or(0, |inputs| inputs.map.outputs);
+        self.lent_widths().into_iter().fold(inputs, |all, width| all.saturating_add(2 * width))
     }
 
     /// Returns the model with its first `count` blocks only and without its head. The final norm then reads the stream after them. Blocks
@@ -1147,7 +1244,28 @@ impl Block {
     pub(crate) fn linear_maps(&self) -> impl Iterator<Item = (&Linear, f64)> {
         let cross = self.cross.iter().flat_map(|cross| cross.attention.cross_maps());
         let convolution = self.convolution.iter().map(|convolution| (&convolution.map, 1.0));
-        self.attention.linear_maps().chain(cross).chain(self.feed_forward.linear_maps()).chain(convolution)
+        let beside = self.beside.iter().flat_map(|beside| beside.experts.linear_maps());
+        let feed_forward = self.feed_forward.linear_maps().chain(beside);
+        let input = self.input.iter().flat_map(|input| [(&input.gate, 1.0), (&input.projection, 1.0)]);
+        self.attention.linear_maps().chain(cross).chain(feed_forward).chain(input).chain(convolution)
+    }
+
+    /// Returns where the pass keeps its keys and values, if later blocks use them too.
+    pub(crate) fn lends(&self) -> Option<usize> {
+        match &self.attention {
+            Mixer::Softmax(attention) => attention.lends,
+            Mixer::Linear(_) => None,
+        }
+    }
+
+    /// Returns where the pass keeps the keys and values that it uses, if they are those of an earlier block.
+    pub(crate) fn borrows(&self) -> Option<usize> {
+        match &self.attention {
+            Mixer::Softmax(Attention { projections: Projections::Borrowed { place, .. }, .. }) => {
+                Some(*place)
+            }
+            Mixer::Softmax(_) | Mixer::Linear(_) => None,
+        }
     }
 
     /// Returns what the block reads, roughly in reading order.
@@ -1169,9 +1287,11 @@ impl Block {
             .chain(cross)
             .chain(before(&self.around_feed_forward))
             .chain(feed_forward)
-            .chain(self.feed_forward.correction().map(Read::all))
+            .chain(self.feed_forward.vectors())
             .chain(self.feed_forward.inner_norm().into_iter().flat_map(Norm::reads))
+            .chain(self.beside.iter().flat_map(|beside| beside.reads()))
             .chain(after(&self.around_feed_forward))
+            .chain(self.input.iter().flat_map(|input| input.reads()))
             .chain(self.scale.map(Read::all))
             .chain(self.convolution.iter().flat_map(|one| one.map.reads().chain(one.norm.reads())))
     }
@@ -1182,9 +1302,11 @@ impl Block {
             .chain(self.cross.as_ref().map(|cross| &cross.around))
             .chain([&self.around_feed_forward])
             .flat_map(|branch| [&branch.before, &branch.inner_after, &branch.after]);
+        let beside = self.beside.iter().flat_map(|beside| beside.norms());
         let inner = self.feed_forward.inner_norm();
+        let input = self.input.iter().map(|input| &input.after);
         let last = self.convolution.iter().map(|convolution| &convolution.norm);
-        let of_stream = of_branches.flatten().chain(inner).chain(last);
+        let of_stream = of_branches.flatten().chain(inner).chain(beside).chain(input).chain(last);
         of_stream.map(|norm| (norm, 1)).chain(self.attention.norms_with_rows())
     }
 }
@@ -1290,6 +1412,7 @@ impl Attention {
         let (inputs, latent): (&[Linear], _) = match &self.projections {
             Projections::Separate(all) => (all, None),
             Projections::Shared(both) => (both, None),
+            Projections::Borrowed { queries, .. } => (std::slice::from_ref(queries), None),
             Projections::Concatenated(all) | Projections::Grouped(all) => (std::slice::from_ref(all), None),
             Projections::Latent(latent) => (&[], Some(latent)),
         };
@@ -1309,6 +1432,7 @@ impl Attention {
         let inputs: &[Linear] = match &self.projections {
             Projections::Separate(all) => all,
             Projections::Shared(_)
+            | Projections::Borrowed { .. }
             | Projections::Concatenated(_)
             | Projections::Grouped(_)
             | Projections::Latent(_) => &[],
@@ -1329,19 +1453,20 @@ impl Gated {
 }
 
 impl FeedForward {
-    /// Returns the tensor that corrects the choice of experts, if there is one.
-    fn correction(&self) -> Option<usize> {
-        match self {
-            Self::Experts { routing, .. } => routing.correction,
+    /// Returns the vectors that it reads beside its maps and its norm.
+    fn vectors(&self) -> impl Iterator<Item = Read> {
+        let experts = match self {
+            Self::Experts(experts) => Some(experts),
             Self::Plain { .. } | Self::Gated(_) => None,
-        }
+        };
+        experts.into_iter().flat_map(|experts| experts.routing.reads())
     }
 
     /// Returns the norm of the hidden values, if there is one.
     pub(crate) fn inner_norm(&self) -> Option<&Norm> {
         match self {
             Self::Gated(gated) => gated.inner_norm.as_ref(),
-            Self::Plain { .. } | Self::Experts { .. } => None,
+            Self::Plain { .. } | Self::Experts(_) => None,
         }
     }
 
@@ -1350,12 +1475,45 @@ impl FeedForward {
         match self {
             Self::Plain { up, down, .. } => Box::new([(up, 1.0), (down, 1.0)].into_iter()),
             Self::Gated(gated) => Box::new(gated.linear_maps().map(|map| (map, 1.0))),
-            Self::Experts { router, experts, routing, shared } => {
-                let share = routing.chosen as f64 / experts.len().max(1) as f64;
-                let of_experts = experts.iter().flat_map(Gated::linear_maps).map(move |map| (map, share));
-                let shared = shared.iter().flat_map(SharedExpert::linear_maps).map(|map| (map, 1.0));
-                Box::new([(router, 1.0)].into_iter().chain(of_experts).chain(shared))
-            }
+            Self::Experts(experts) => Box::new(experts.linear_maps()),
         }
+    }
+}
+
+impl BlockInput {
+    /// Returns what it reads, in order.
+    fn reads(&self) -> impl Iterator<Item = Read> {
+        self.gate.reads().chain(self.projection.reads()).chain(self.after.reads())
+    }
+}
+
+impl Routing {
+    /// Returns the vectors that it reads.
+    fn reads(&self) -> impl Iterator<Item = Read> {
+        self.correction.into_iter().chain(self.factors).map(Read::all)
+    }
+}
+
+impl Experts {
+    /// Returns all maps, and how often a token passes through each: for those of experts, a fraction.
+    pub(crate) fn linear_maps(&self) -> impl Iterator<Item = (&Linear, f64)> {
+        let share = self.routing.chosen as f64 / self.all.len().max(1) as f64;
+        let of_experts = self.all.iter().flat_map(Gated::linear_maps).map(move |map| (map, share));
+        let shared = self.shared.iter().flat_map(SharedExpert::linear_maps).map(|map| (map, 1.0));
+        [(&self.router, 1.0)].into_iter().chain(of_experts).chain(shared)
+    }
+}
+
+impl ExpertsBeside {
+    /// Returns the norms that a pass shows.
+    fn norms(&self) -> impl Iterator<Item = &Norm> {
+        [&self.part_after, &self.before, &self.after].into_iter()
+    }
+
+    /// Returns what it reads, roughly in reading order.
+    fn reads(&self) -> impl Iterator<Item = Read> {
+        let maps = self.experts.linear_maps().flat_map(|(map, _)| map.reads());
+        let norms = self.norms().chain([&self.router_norm]).flat_map(Norm::reads);
+        norms.chain(maps).chain(self.experts.routing.reads())
     }
 }

@@ -6,19 +6,20 @@
 
 use super::ModelError;
 use super::dimensions::{
-    Canvas, ConvolutionSize, DeltaSizes, Dimensions, StoredBlocks, attends_linearly, positional_convolution,
+    Canvas, ConvolutionSize, DeltaSizes, Dimensions, StoredBlocks, attends_linearly, input_widths,
+    positional_convolution,
 };
 use super::disentangled::{self, Local, Spans};
 use super::fields::Fields;
 use super::operation::{ProjectionPlace, Reads};
 use super::resolve::{WEIGHT_NORM, all_reads, decoder_row, row};
 use super::table::{
-    CrossRow, DeltaProjectionsRow, DeltaRow, DisentangledRow, ExpertsRow, FeedForwardShape, HeadNormsRow,
-    HeadScales, HiddenWidth, ImagePositionsRow, LatentRow, LayerScaleRow, PatchesRow, PositionRow,
-    ProjectionsRow, Row, SoundPositionsRow, SoundsRow, StoredRow, Switch, TogetherRow,
+    BesideRow, CrossRow, DeltaProjectionsRow, DeltaRow, DisentangledRow, ExpertsRow, FeedForwardShape,
+    HeadNormsRow, HeadScales, HiddenWidth, ImagePositionsRow, LatentRow, LayerScaleRow, PatchesRow,
+    PositionRow, ProjectionsRow, Row, SoundPositionsRow, SoundsRow, StoredRow, Switch, TogetherRow,
 };
 use super::timm;
-use super::windows::LayerHeads;
+use super::windows::{LayerHeads, lender};
 use crate::checkpoint::Tensor;
 use crate::checkpoint::config::Config;
 use crate::model::operation::Layout;
@@ -169,6 +170,7 @@ impl Walk<'_> {
             (None, None) => {
                 let sizes = (self.fields.needed(&["vocab_size"])?, self.embedding_width()?);
                 self.embedding(sizes.0, sizes.1)?;
+                self.block_inputs()?;
                 self.projector()?;
                 sizes
             }
@@ -355,6 +357,32 @@ impl Walk<'_> {
         }
     }
 
+    /// The table and the map of the vectors that blocks read beside the stream.
+    fn block_inputs(&mut self) -> Result<(), ModelError> {
+        let Some(row) = self.row.inputs else { return Ok(()) };
+        let Some([width, all]) = input_widths(&row, self.fields, self.size.layers)? else { return Ok(()) };
+        let (prefix, (field, usual)) = (self.prefix, row.rows);
+        let rows = self.fields.count(&[field])?.unwrap_or(usual);
+        self.add(format!("{prefix}{}", row.table), &[rows, all]);
+        self.linear(&format!("{prefix}{}", row.map), all, self.size.width, Switch::Is(false))?;
+        self.norm(&format!("{prefix}{}", row.norm), width)
+    }
+
+    /// What a block does with its own vectors.
+    fn block_input(&mut self, path: &str) -> Result<(), ModelError> {
+        let Some(row) = self.row.inputs else { return Ok(()) };
+        let Some([width, _]) = input_widths(&row, self.fields, self.size.layers)? else { return Ok(()) };
+        let ([gate, projection, after], d, never) = (row.block, self.size.width, Switch::Is(false));
+        self.linear(&format!("{path}{gate}"), width, d, never)?;
+        self.linear(&format!("{path}{projection}"), d, width, never)?;
+        self.norm(&format!("{path}{after}"), d)
+    }
+
+    /// Whether a layer uses the keys and values of an earlier one.
+    fn borrows(&self, layer: usize) -> Result<bool, ModelError> {
+        Ok(lender(self.row, self.fields, self.size.layers, layer)?.is_some())
+    }
+
     fn projector(&mut self) -> Result<(), ModelError> {
         let Some(row) = self.row.projector else { return Ok(()) };
         let side = self.fields.side(&row)?;
@@ -390,6 +418,8 @@ impl Walk<'_> {
         self.layer_scale(&path, row.layer_scale[0])?;
         row.cross.map(|cross| self.cross_attention(&path, &cross)).transpose()?;
         self.feed_forward(&path, layer)?;
+        self.experts_beside(&path)?;
+        self.block_input(&path)?;
         if let Some(scale) = row.block_scale {
             self.add(format!("{path}{scale}"), &[1]);
         }
@@ -433,7 +463,11 @@ impl Walk<'_> {
         let asked = if row.gated { of_queries.saturating_mul(2) } else { of_queries };
         match row.projections {
             ProjectionsRow::Separate(names) => {
-                let stored = if keys_are_values { &names[..2] } else { &names[..] };
+                let stored = match (self.borrows(layer)?, keys_are_values) {
+                    (true, _) => &names[..1],
+                    (false, true) => &names[..2],
+                    (false, false) => &names[..],
+                };
                 for ((name, outputs), bias) in stored.iter().zip([asked, of_keys, of_keys]).zip(self.biases())
                 {
                     self.linear(&format!("{path}{name}"), outputs, width, bias)?;
@@ -474,7 +508,8 @@ impl Walk<'_> {
         if let Some(HeadNormsRow { names, scales, shift, present }) = row.qk_norm
             && self.fields.switch(present)?
         {
-            for (name, heads) in names.iter().zip([heads, key_heads]) {
+            let normed = if self.borrows(layer)? { 1 } else { 2 };
+            for (name, heads) in names.iter().zip([heads, key_heads]).take(normed) {
                 let name = format!("{path}{name}");
                 match scales {
                     HeadScales::Nothing => {}
@@ -565,6 +600,8 @@ impl Walk<'_> {
                 (whole.saturating_mul(2) / 3).next_multiple_of(8)
             }
         };
+        let is_wide = self.fields.switch(self.stored().wide_borrowers)? && self.borrows(layer)?;
+        let hidden = if is_wide { hidden.saturating_mul(2) } else { hidden };
         let (into, down) = match &row.shape {
             FeedForwardShape::Plain([up, down]) => (vec![(*up, hidden)], *down),
             FeedForwardShape::Gated([gate, up, down]) => (vec![(*gate, hidden), (*up, hidden)], *down),
@@ -577,6 +614,24 @@ impl Walk<'_> {
         }
         self.inner_norm(path, row.inner_norm, hidden)?;
         self.linear(&format!("{path}{down}"), width, hidden, bias)
+    }
+
+    /// The experts beside the feed-forward part.
+    fn experts_beside(&mut self, path: &str) -> Result<(), ModelError> {
+        let Some(BesideRow { present, part_after, around: [before, after], router_scale, experts }) =
+            self.row.beside
+        else {
+            return Ok(());
+        };
+        if !self.fields.switch(present)? {
+            return Ok(());
+        }
+        let width = self.size.width;
+        for norm in [part_after, before, after] {
+            self.norm(&format!("{path}{norm}"), width)?;
+        }
+        self.add(format!("{path}{router_scale}"), &[width]);
+        self.experts(path, &experts)
     }
 
     /// Whether a layer of a family with experts has them. Every layer does, except those in `mlp_only_layers`, the first
@@ -605,8 +660,8 @@ impl Walk<'_> {
         }
         let bias = self.stored().feed_forward_bias;
         self.linear(&format!("{path}{}", row.router), count, width, bias)?;
-        if let Some(correction) = row.correction {
-            self.add(format!("{path}{correction}"), &[count]);
+        for vector in [row.correction, row.factors].into_iter().flatten() {
+            self.add(format!("{path}{vector}"), &[count]);
         }
         if let Some(shared) = &row.shared {
             let times = shared.count.map(|field| self.fields.count(&[field])).transpose()?.flatten();

@@ -3,7 +3,7 @@
 
 use super::ModelError;
 use super::fields::Fields;
-use super::table::{ConvolutionsRow, KeyHeads, PatchesRow, Row, SoundsRow};
+use super::table::{ConvolutionsRow, InputsRow, KeyHeads, PatchesRow, Row, SoundsRow};
 use crate::model::architecture::Reach;
 
 /// More than any model has, and few enough that no product of three overflows.
@@ -108,6 +108,21 @@ impl Dimensions {
     /// Channels of all keys, and of all values.
     pub(super) fn of_keys(&self) -> usize {
         self.key_heads.saturating_mul(self.head_width)
+    }
+}
+
+/// Returns the width of the vectors that blocks read beside the stream, and of those of all `layers` together. `None` if there are none.
+pub(super) fn input_widths(
+    row: &InputsRow,
+    fields: &Fields<'_>,
+    layers: usize,
+) -> Result<Option<[usize; 2]>, ModelError> {
+    let (field, usual) = row.width;
+    let usual = Some(usual).filter(|_| !fields.mentions(field));
+    let Some(width) = fields.count(&[field])?.or(usual).filter(|width| *width > 0) else { return Ok(None) };
+    match width.checked_mul(layers).filter(|all| *all <= MOST) {
+        Some(all) => Ok(Some([width, all])),
+        None => Err(fields.wrong(field, &format!("at most {MOST} for all layers together"))),
     }
 }
 

@@ -3,14 +3,15 @@
 
 use super::ModelError;
 use super::architecture::{
-    Architecture, Attention, Block, Branch, Convolution, ConvolutionNorm, CrossAttention, DeltaProjections,
-    DeltaRule, Disentangled, Embedding, ExtraTokens, FeedForward, Gated, GatedInputs, Head, HeadNorm,
-    ImagePositions, Latent, LearnedPositions, Linear, LocalConvolution, Mixer, Norm, PatchEmbedding,
-    Position, PositionalConvolution, Projections, Projector, Routing, SharedExpert, SoundEmbedding,
-    SoundPositions, TokenEmbedding, Transform,
+    Architecture, Attention, Block, BlockInput, BlockInputs, Branch, Convolution, ConvolutionNorm,
+    CrossAttention, DeltaProjections, DeltaRule, Disentangled, Embedding, Experts, ExpertsBeside,
+    ExtraTokens, FeedForward, Gated, GatedInputs, Head, HeadNorm, ImagePositions, Latent, LearnedPositions,
+    Linear, LocalConvolution, Mixer, Norm, PatchEmbedding, Position, PositionalConvolution, Projections,
+    Projector, Routing, SharedExpert, SoundEmbedding, SoundPositions, TokenEmbedding, Transform,
 };
 use super::dimensions::{
-    Canvas, ConvolutionSize, DeltaSizes, Dimensions, StoredBlocks, attends_linearly, positional_convolution,
+    Canvas, ConvolutionSize, DeltaSizes, Dimensions, StoredBlocks, attends_linearly, input_widths,
+    positional_convolution,
 };
 use super::disentangled::{self, Local, Spans};
 use super::families::rows;
@@ -18,13 +19,13 @@ use super::fields::{Accepted, Fields};
 use super::llama_cpp::{Converted, Described};
 use super::rotary;
 use super::table::{
-    CrossRow, DeltaProjectionsRow, DeltaRow, DisentangledRow, ExpertsRow, FeedForwardShape, Given,
-    HeadNormsRow, HeadRow, HeadScales, ImagePositionsRow, LatentRow, LayerScaleRow, Multiplier, PatchesRow,
-    PositionRow, ProjectionsRow, ProjectorRow, Row, ScaleRow, SharedExpertRow, SoundPositionsRow, SoundsRow,
-    Switch, TogetherRow, Turned,
+    BesideRow, CrossRow, DeltaProjectionsRow, DeltaRow, DisentangledRow, ExpertsRow, FeedForwardShape, Given,
+    HeadNormsRow, HeadRow, HeadScales, ImagePositionsRow, InputsRow, LatentRow, LayerScaleRow, Multiplier,
+    PatchesRow, PositionRow, ProjectionsRow, ProjectorRow, Row, ScaleRow, SharedExpertRow, SoundPositionsRow,
+    SoundsRow, Switch, TogetherRow, Turned,
 };
 use super::timm;
-use super::windows::{LayerHeads, is_placed, window};
+use super::windows::{LayerHeads, is_placed, lender, window};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Tensor;
 use crate::checkpoint::config::Config;
@@ -185,6 +186,8 @@ struct Resolver<'a> {
     used: RefCell<Vec<bool>>,
     prefix: &'static str,
     size: Dimensions,
+    /// Layers whose keys and values later ones use too, in order.
+    lenders: Vec<usize>,
 }
 
 impl<'a> Resolver<'a> {
@@ -215,6 +218,14 @@ impl<'a> Resolver<'a> {
         };
         let prefix = row.prefixes.iter().find(landmark).copied().unwrap_or(row.prefixes[0]);
         let size = Dimensions::of(row, fields)?;
+        let mut lenders = Vec::new();
+        if row.attention.borrowers.is_some() {
+            for layer in 0..size.layers {
+                lenders.extend(lender(row, fields, size.layers, layer)?);
+            }
+        }
+        lenders.sort_unstable();
+        lenders.dedup();
         Ok(Self {
             row,
             family,
@@ -225,6 +236,7 @@ impl<'a> Resolver<'a> {
             used: RefCell::new(vec![false; tensors.len()]),
             prefix,
             size,
+            lenders,
         })
     }
 
@@ -650,6 +662,7 @@ impl<'a> Resolver<'a> {
         let projection_place = row.projection_place;
         let projector = self.row.projector.as_ref().zip(encoder);
         let projector = projector.map(|(row, tower)| self.projector(row, tower, vocabulary)).transpose()?;
+        let inputs = self.row.inputs.map(|row| self.block_inputs(&row, vocabulary)).transpose()?.flatten();
         let embedding = TokenEmbedding {
             tokens,
             width,
@@ -660,8 +673,38 @@ impl<'a> Resolver<'a> {
             projection,
             projection_place,
             projector,
+            inputs,
         };
         Ok((embedding, vocabulary, longest))
+    }
+
+    /// The vectors that blocks read beside the stream, if the configuration has them.
+    fn block_inputs(&self, row: &InputsRow, vocabulary: usize) -> Result<Option<BlockInputs>, ModelError> {
+        let Some([width, all]) = input_widths(row, self.fields, self.size.layers)? else { return Ok(None) };
+        let prefixed = |name: &str| format!("{}{name}", self.prefix);
+        let table = self.shaped(&prefixed(row.table), &[0, all])?;
+        if self.sizes(table)[0] < vocabulary {
+            let expected = format!("at least the {vocabulary} rows of the embedding");
+            return Err(self.fields.wrong(row.rows.0, &expected));
+        }
+        let norm = self.norm(&prefixed(row.norm), width)?;
+        // The code divides the map's output by √d before the norm. With an ε that is d times as large, the norm alone gives the same.
+        let epsilon = (f64::from(norm.epsilon) * self.size.width as f64) as f32;
+        let map = self.linear(&prefixed(row.map), all, self.size.width)?;
+        Ok(Some(BlockInputs { table, width, map, norm: Norm { epsilon, ..norm } }))
+    }
+
+    /// What a block does with its own vectors, if the configuration has them.
+    fn block_input(&self, name: &impl Fn(&str) -> String) -> Result<Option<BlockInput>, ModelError> {
+        let Some(row) = self.row.inputs else { return Ok(None) };
+        let Some([width, _]) = input_widths(&row, self.fields, self.size.layers)? else { return Ok(None) };
+        let [gate, projection, after] = row.block;
+        Ok(Some(BlockInput {
+            gate: self.linear(&name(gate), width, self.size.width)?,
+            activation: self.activation()?,
+            projection: self.linear(&name(projection), self.size.width, width)?,
+            after: self.norm(&name(after), self.size.width)?,
+        }))
     }
 
     /// From the last hidden states of this tower to the stream.
@@ -793,6 +836,8 @@ impl<'a> Resolver<'a> {
             )?,
             feed_forward: self.feed_forward(&name)?,
             around_feed_forward: branch(self.row.around_feed_forward, self.row.layer_scale[1], false)?,
+            beside: self.experts_beside(&name)?.map(Box::new),
+            input: self.block_input(&name)?,
             scale: self.row.block_scale.map(|scale| self.shaped(&name(scale), &[1])).transpose()?,
             convolution: if layer == 0 { self.local_convolution()? } else { None },
             parallel: self.fields.switch(self.row.parallel)?,
@@ -875,22 +920,27 @@ impl<'a> Resolver<'a> {
         let (of_queries, of_keys, d) = (of_layer.of_queries(), of_layer.of_keys(), self.size.width);
         // Each query may have a gate behind it.
         let asked = if row.gated { of_queries.saturating_mul(2) } else { of_queries };
-        let projections = match row.projections {
-            ProjectionsRow::Separate([q, k, _]) if keys_are_values => {
+        let borrowed = self.borrowed(layer, of_layer)?;
+        let projections = match (row.projections, borrowed) {
+            (ProjectionsRow::Separate([q, k, v]), Some(place)) => {
+                self.leave_out(name, [k, v].into_iter().chain(row.qk_norm.map(|norms| norms.names[1])));
+                Projections::Borrowed { queries: self.linear(&name(q), asked, d)?, place }
+            }
+            (ProjectionsRow::Separate([q, k, _]), _) if keys_are_values => {
                 Projections::Shared([self.linear(&name(q), asked, d)?, self.linear(&name(k), of_keys, d)?])
             }
-            ProjectionsRow::Separate([q, k, v]) => Projections::Separate([
+            (ProjectionsRow::Separate([q, k, v]), None) => Projections::Separate([
                 self.linear(&name(q), asked, d)?,
                 self.linear(&name(k), of_keys, d)?,
                 self.linear(&name(v), of_keys, d)?,
             ]),
-            ProjectionsRow::Latent(latent) => return self.latent_attention(name, &latent),
-            ProjectionsRow::Concatenated(all) => Projections::Concatenated(self.linear(
+            (ProjectionsRow::Latent(latent), _) => return self.latent_attention(name, &latent),
+            (ProjectionsRow::Concatenated(all), _) => Projections::Concatenated(self.linear(
                 &name(all),
                 of_queries.saturating_add(of_keys.saturating_mul(2)),
                 d,
             )?),
-            ProjectionsRow::Grouped(all) => Projections::Grouped(self.linear(
+            (ProjectionsRow::Grouped(all), _) => Projections::Grouped(self.linear(
                 &name(all),
                 of_queries.saturating_add(of_keys.saturating_mul(2)),
                 d,
@@ -902,10 +952,11 @@ impl<'a> Resolver<'a> {
             Some(HeadNormsRow { names: [q, k], scales, present, .. })
                 if fields.switch(present)? && (placed || scales != HeadScales::Nothing) =>
             {
-                [
-                    Some(self.head_norm(&name(q), scales, heads, h)?),
-                    Some(self.head_norm(&name(k), scales, key_heads, h)?),
-                ]
+                let of_keys = match borrowed {
+                    None => Some(self.head_norm(&name(k), scales, key_heads, h)?),
+                    Some(_) => None,
+                };
+                [Some(self.head_norm(&name(q), scales, heads, h)?), of_keys]
             }
             _ => [None, None],
         };
@@ -914,7 +965,8 @@ impl<'a> Resolver<'a> {
             *bias = stored.and_then(|stored| self.find(&name(stored)));
             bias.map(|bias| self.check(bias, &[width])).transpose()?;
         }
-        let value_norm = row.value_norm.then(|| self.norm_of(h, None, None)).transpose()?;
+        let normed = row.value_norm && borrowed.is_none();
+        let value_norm = normed.then(|| self.norm_of(h, None, None)).transpose()?;
         Ok(Attention {
             heads,
             key_heads,
@@ -941,7 +993,30 @@ impl<'a> Resolver<'a> {
                 .transpose()?
                 .flatten()
                 .map(|clip| clip as f32),
+            lends: self.lenders.iter().position(|lender| *lender == layer),
         })
+    }
+
+    /// Returns where the pass keeps the keys and values that a layer with these heads uses, if they are those of an earlier layer.
+    fn borrowed(&self, layer: usize, heads: LayerHeads) -> Result<Option<usize>, ModelError> {
+        let lender = lender(self.row, self.fields, self.size.layers, layer)?;
+        let Some(lender) = lender else { return Ok(None) };
+        let of_lender = LayerHeads::of(self.row, self.fields, &self.size, lender)?;
+        if (of_lender.key_heads, of_lender.head_width) != (heads.key_heads, heads.head_width) {
+            let field = format!("per_layer_config.{layer}.head_dim");
+            let expected = format!("the head width and key heads of layer {lender}, whose keys it uses");
+            return Err(self.fields.wrong(&field, &expected));
+        }
+        Ok(self.lenders.iter().position(|layer| *layer == lender))
+    }
+
+    /// Leaves out modules that a checkpoint may store although the family's code does not load them.
+    fn leave_out<'b>(&self, name: &impl Fn(&str) -> String, modules: impl Iterator<Item = &'b str>) {
+        for module in modules {
+            for end in ["weight", "bias"] {
+                self.find(&format!("{}.{end}", name(module)));
+            }
+        }
     }
 
     /// Makes multi-head latent attention. Its heads are as wide as a query or a value, whichever is wider.
@@ -1197,7 +1272,7 @@ impl<'a> Resolver<'a> {
         if let Some(experts) = row.experts
             && self.index.contains_key(format!("{}.weight", name(experts.router)).as_str())
         {
-            return self.experts(name, &experts, activation);
+            return Ok(FeedForward::Experts(self.experts(name, &experts, activation)?));
         }
         Ok(match row.shape {
             FeedForwardShape::Plain([up, down]) => {
@@ -1232,12 +1307,33 @@ impl<'a> Resolver<'a> {
         })
     }
 
+    /// Makes the experts beside the feed-forward part of a block, if the configuration has them.
+    fn experts_beside(&self, name: &impl Fn(&str) -> String) -> Result<Option<ExpertsBeside>, ModelError> {
+        let Some(row) = self.row.beside else { return Ok(None) };
+        let BesideRow { present, part_after, around: [before, after], router_scale, experts } = row;
+        if !self.fields.switch(present)? {
+            return Ok(None);
+        }
+        let width = self.size.width;
+        let mut experts = self.experts(name, &experts, self.activation()?)?;
+        experts.routing.of_scores = (width as f64).powf(-0.5) as f32;
+        let norm = |norm: &str| self.norm(&name(norm), width);
+        let router_scale = self.shaped(&name(router_scale), &[width])?;
+        Ok(Some(ExpertsBeside {
+            part_after: norm(part_after)?,
+            before: norm(before)?,
+            router_norm: self.norm_of(width, Some(router_scale), None)?,
+            experts,
+            after: norm(after)?,
+        }))
+    }
+
     fn experts(
         &self,
         name: &impl Fn(&str) -> String,
         row: &ExpertsRow,
         activation: Activation,
-    ) -> Result<FeedForward, ModelError> {
+    ) -> Result<Experts, ModelError> {
         let count = self.fields.needed(row.count)?;
         let limit = row
             .limit
@@ -1246,7 +1342,7 @@ impl<'a> Resolver<'a> {
         let together = row.together.map(|together| (together.names.map(name), together));
         let is_stored =
             |([inputs, _], _): &([String; 2], TogetherRow)| self.index.contains_key(inputs.as_str());
-        let experts = match together.filter(is_stored) {
+        let all = match together.filter(is_stored) {
             Some((names, together)) => self.experts_together(&names, &together, count, activation, limit)?,
             None => {
                 let named = |path: &str, expert: usize| name(path).replace("{expert}", &expert.to_string());
@@ -1258,26 +1354,31 @@ impl<'a> Resolver<'a> {
             let gate = row.gate.map(|gate| self.linear(&name(gate), 1, self.size.width)).transpose()?;
             Ok::<_, ModelError>(SharedExpert { gate, expert: self.gated(row.expert.map(name), activation)? })
         };
-        let chosen = self.fields.count(&["num_experts_per_tok"])?.unwrap_or(row.usual_chosen);
+        let chosen = self.fields.count(&[row.chosen])?.unwrap_or(row.usual_chosen);
         if chosen == 0 || chosen > count {
-            return Err(self.fields.wrong("num_experts_per_tok", &format!("1 to {count}")));
+            return Err(self.fields.wrong(row.chosen, &format!("1 to {count}")));
         }
+        let vector = |tensor: Option<&str>| -> Result<Option<usize>, ModelError> {
+            tensor.map(|tensor| self.shaped(&name(tensor), &[count])).transpose()
+        };
         let groups = match row.groups {
             None => None,
             Some([of, kept]) => Some(self.groups(of, kept, count)?),
         };
         let routing = Routing {
             chosen,
+            of_scores: 1.0,
             gate: row.gate,
-            correction: row.correction.map(|tensor| self.shaped(&name(tensor), &[count])).transpose()?,
+            correction: vector(row.correction)?,
             groups,
             normalised: self.fields.switch(row.normalised)?,
             multiplier: self.multiplier(row.multiplier)?,
+            factors: vector(row.factors)?,
             of_inputs: row.of_inputs,
         };
-        Ok(FeedForward::Experts {
+        Ok(Experts {
             router: self.linear(&name(row.router), count, self.size.width)?,
-            experts,
+            all,
             routing,
             shared: row.shared.map(shared).transpose()?,
         })
@@ -1410,6 +1511,7 @@ fn plain_attention(of: LayerHeads, projections: Projections, output: Linear, sca
         cap: None,
         sinks: None,
         clip: None,
+        lends: None,
     }
 }
 

@@ -67,6 +67,10 @@ pub struct Row {
     pub projector: Option<ProjectorRow>,
     /// Feed-forward part.
     pub feed_forward: FeedForwardRow,
+    /// Experts beside it.
+    pub beside: Option<BesideRow>,
+    /// Vectors that blocks read beside the stream.
+    pub inputs: Option<InputsRow>,
     /// Convolution over the tokens after the first block.
     pub convolution: Option<LocalRow>,
     /// Norm after the last block.
@@ -381,6 +385,9 @@ pub struct AttentionRow {
     pub unplaced: Unplaced,
     /// Which layers only see a window.
     pub windows: Windows,
+    /// Field with the number of layers, the last ones, that use the keys and values of earlier layers. Each uses those of the last layer
+    /// with keys of its own that sees as much as it does: a window, or everything.
+    pub borrowers: Option<&'static str>,
     /// Factor of the products of queries and keys.
     pub scale: ScaleRow,
     /// Field of c in c tanh(score/c), and its default; 0 for none.
@@ -683,7 +690,9 @@ pub struct ExpertsRow {
     pub shared: Option<SharedExpertRow>,
     /// Fields with the number of experts.
     pub count: &'static [&'static str],
-    /// How many experts process a token, if `num_experts_per_tok` is missing.
+    /// Field with the number of experts that process a token.
+    pub chosen: &'static str,
+    /// That number if the field is missing. 0 if it must not be missing.
     pub usual_chosen: usize,
     /// How scores become weights.
     pub gate: Gate,
@@ -695,10 +704,44 @@ pub struct ExpertsRow {
     pub normalised: Switch,
     /// Factor of the weights after that.
     pub multiplier: Multiplier,
+    /// Tensor of a number for each expert, which multiplies its weight after that.
+    pub factors: Option<&'static str>,
     /// Whether a weight multiplies the input of its expert instead of the output.
     pub of_inputs: bool,
     /// Field and default of L, which bounds gate and up of an expert. 1 is then added to up.
     pub limit: Option<(&'static str, f64)>,
+}
+
+/// Names of experts beside the feed-forward part of a block.
+#[derive(Debug, Clone, Copy)]
+pub struct BesideRow {
+    /// Whether they are present.
+    pub present: Switch,
+    /// Norm of the output of the part.
+    pub part_after: &'static str,
+    /// Norms of the experts' input and of their output.
+    pub around: [&'static str; 2],
+    /// Tensor of the scale of the norm before the router. Its scores are divided by √d.
+    pub router_scale: &'static str,
+    /// The experts.
+    pub experts: ExpertsRow,
+}
+
+/// Names of the vectors that each block reads beside the stream.
+#[derive(Debug, Clone, Copy)]
+pub struct InputsRow {
+    /// Field and default of their width p. 0 or null means that there are none.
+    pub width: (&'static str, usize),
+    /// Table of tokens: rows × layers·p.
+    pub table: &'static str,
+    /// Field and default of its rows.
+    pub rows: (&'static str, usize),
+    /// Map from the embedding to the vectors of all layers.
+    pub map: &'static str,
+    /// Norm of each vector.
+    pub norm: &'static str,
+    /// In a block: the map from the stream to the gate, the map back, and the norm of its output.
+    pub block: [&'static str; 3],
 }
 
 /// Tensors of all experts together.
@@ -781,6 +824,8 @@ pub struct StoredRow {
     pub separate_bias: Switch,
     /// Hidden width of the feed-forward part.
     pub hidden_width: HiddenWidth,
+    /// Whether the feed-forward part is twice as wide in layers that use the keys and values of earlier ones.
+    pub wide_borrowers: Switch,
     /// Field with the hidden width of an expert.
     pub expert_width: &'static str,
     /// Field with the number of positions, and the number of further rows in their table.
@@ -823,6 +868,7 @@ const SCALES_ONLY: StoredRow = StoredRow {
     feed_forward_bias: NEVER,
     shift: NEVER,
     hidden_width: HiddenWidth::Field("intermediate_size"),
+    wide_borrowers: NEVER,
     expert_width: "intermediate_size",
     positions: None,
     embedding_width: None,
@@ -928,6 +974,7 @@ pub(super) const LLAMA: Row = Row {
         position: rotary(10_000.0),
         unplaced: Unplaced::None,
         windows: Windows::None,
+        borrowers: None,
         scale: ScaleRow::RootOfHead,
         cap: None,
         clip: None,
@@ -941,6 +988,8 @@ pub(super) const LLAMA: Row = Row {
         inner_norm: None,
         experts: None,
     },
+    beside: None,
+    inputs: None,
     convolution: None,
     final_norm: Some("norm"),
     final_norm_present: ALWAYS,
@@ -1062,13 +1111,10 @@ const GEMMA3: Row = Row {
     ..GEMMA2
 };
 
-/// The dense sizes. Per-layer inputs, shared keys and values, and experts are refused.
+/// The dense sizes, those with experts (26B-A4B), and those whose blocks read vectors of their own (E2B, E4B).
 const GEMMA4: Row = Row {
     families: &["gemma4_text"],
     given: &[
-        ("hidden_size_per_layer_input", Given::Zero),
-        ("num_kv_shared_layers", Given::Number(0.0)),
-        ("enable_moe_block", Given::Usually(false)),
         // In a text every token is causal then.
         ("use_bidirectional_attention", Given::Text("vision")),
         ("rope_parameters.full_attention.rope_type", Given::OnlyText("proportional")),
@@ -1091,11 +1137,46 @@ const GEMMA4: Row = Row {
             usual_pattern: 6,
             first: false,
         },
+        borrowers: Some("num_kv_shared_layers"),
         scale: ScaleRow::One,
         cap: None,
         ..GEMMA2.attention
     },
+    inputs: Some(InputsRow {
+        width: ("hidden_size_per_layer_input", 256),
+        table: "embed_tokens_per_layer.weight",
+        rows: ("vocab_size_per_layer_input", 262_144),
+        map: "per_layer_model_projection",
+        norm: "per_layer_projection_norm",
+        block: ["per_layer_input_gate", "per_layer_projection", "post_per_layer_input_norm"],
+    }),
+    beside: Some(BesideRow {
+        present: Switch::Field("enable_moe_block", false),
+        part_after: "post_feedforward_layernorm_1",
+        around: ["pre_feedforward_layernorm_2", "post_feedforward_layernorm_2"],
+        router_scale: "router.scale",
+        experts: ExpertsRow {
+            router: "router.proj",
+            expert: ["experts.{expert}.gate_proj", "experts.{expert}.up_proj", "experts.{expert}.down_proj"],
+            together: Some(TogetherRow {
+                names: ["experts.gate_up_proj", "experts.down_proj"],
+                layout: Layout::OutputInput,
+                interleaved: false,
+            }),
+            count: &["num_experts"],
+            chosen: "top_k_experts",
+            usual_chosen: 0,
+            normalised: ALWAYS,
+            factors: Some("router.per_expert_scale"),
+            ..SOFTMAX_EXPERTS
+        },
+    }),
     head: GEMMA3.head,
+    stored: StoredRow {
+        expert_width: "moe_intermediate_size",
+        wide_borrowers: Switch::Field("use_double_wide_mlp", false),
+        ..GEMMA2.stored
+    },
     ..GEMMA2
 };
 
@@ -1103,9 +1184,6 @@ const GEMMA4: Row = Row {
 const GEMMA4_NESTED: Row = Row {
     families: &["gemma4"],
     given: &[
-        ("text_config.hidden_size_per_layer_input", Given::Zero),
-        ("text_config.num_kv_shared_layers", Given::Number(0.0)),
-        ("text_config.enable_moe_block", Given::Usually(false)),
         ("text_config.use_bidirectional_attention", Given::Text("vision")),
         ("text_config.rope_parameters.full_attention.rope_type", Given::OnlyText("proportional")),
     ],
@@ -1116,25 +1194,22 @@ const GEMMA4_NESTED: Row = Row {
     ..GEMMA4
 };
 
-/// Fields of Gemma 4 that change nothing in a text of a dense size.
+/// Fields of Gemma 4 that change nothing in a text, or only in some sizes.
 const GEMMA4_NEUTRAL: &[&str] = &[
     "attention_bias",
     "audio_config",
     "audio_token_id",
     "boa_token_id",
     "boi_token_id",
-    "enable_moe_block",
     "eoa_token_id",
     "eoa_token_index",
     "eoi_token_id",
     "expert_intermediate_size",
     "global_head_dim",
-    "hidden_size_per_layer_input",
     "image_token_id",
     "moe_intermediate_size",
     "num_experts",
     "num_global_key_value_heads",
-    "num_kv_shared_layers",
     "top_k_experts",
     "use_bidirectional_attention",
     "use_double_wide_mlp",
@@ -2262,12 +2337,14 @@ const SOFTMAX_EXPERTS: ExpertsRow = ExpertsRow {
     together: None,
     shared: None,
     count: &["num_experts", "num_local_experts"],
+    chosen: "num_experts_per_tok",
     usual_chosen: 8,
     gate: Gate::Softmax,
     correction: None,
     groups: None,
     normalised: Switch::Field("norm_topk_prob", false),
     multiplier: Multiplier::None,
+    factors: None,
     of_inputs: false,
     limit: None,
 };

@@ -1,4 +1,5 @@
-//! Which layers see only a window of the tokens, which have no position code, and the heads of layers without a window.
+//! Which layers see only a window of the tokens, which have no position code, the heads of layers without a window, and whose keys and
+//! values a layer uses.
 #![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 use super::ModelError;
@@ -76,6 +77,28 @@ pub(super) fn is_placed(
             }
         },
     })
+}
+
+/// Returns the earlier layer whose keys and values a layer uses, if it has none of its own. There are `layers` in all.
+pub(super) fn lender(
+    row: &Row,
+    fields: &Fields<'_>,
+    layers: usize,
+    layer: usize,
+) -> Result<Option<usize>, ModelError> {
+    let Some(field) = row.attention.borrowers else { return Ok(None) };
+    let first = layers.saturating_sub(fields.count(&[field])?.unwrap_or(0));
+    if layer < first {
+        return Ok(None);
+    }
+    let slides = |layer: usize| Ok::<_, ModelError>(window(row, fields, layer)?.is_some());
+    let own = slides(layer)?;
+    for earlier in (0..first).rev() {
+        if slides(earlier)? == own {
+            return Ok(Some(earlier));
+        }
+    }
+    Err(fields.wrong(field, "a number that leaves a layer of each type its own keys and values"))
 }
 
 /// The heads of one layer.

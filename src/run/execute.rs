@@ -60,11 +60,11 @@ impl<Give: AsyncFnMut(Shown) -> ControlFlow<()>> Watch for Watching<'_, Give> {
         if let Some(sample) = Sample::of(seen, self.inspection, self.residual, self.run.first_of_two()) {
             (self.give)(Shown::Sample(Box::new(sample))).await?;
         }
-        if let Seen::Block { index, stream, .. } = seen {
+        if let Seen::Block { index, stream, lent, .. } = seen {
             match self.run.parts() {
                 // The stream is in the scratch.
                 Some(_) => self.state.blocks = index + 1,
-                None => self.state.after(index, stream, self.run.blocks_of_encoder()),
+                None => self.state.after(index, stream, lent, self.run.blocks_of_encoder()),
             }
             (self.give)(Shown::Blocks(index + 1)).await?;
         }
@@ -178,7 +178,7 @@ impl Run {
     /// Runs another pass from its input, and returns its losses. It leaves the streams of the run in the scratch as they are.
     async fn losses_of<S: ByteSource, K: Kernels>(&self, pass: Pass<'_, S, K>) -> Result<Vec<f64>, RunError> {
         let Some(parts) = self.parts() else { return Ok(pass.run_to_losses().await?) };
-        let parts = parts.beside(self.tokens(), self.architecture.width);
+        let parts = parts.beside(self.tokens(), &self.architecture);
         pass.run_in_parts(parts, 0, &mut Unwatched).await?;
         Ok(pass.losses_in_parts(parts).await?)
     }

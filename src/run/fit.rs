@@ -71,24 +71,25 @@ impl Run {
             |sequences: usize| forward::memory_in_parts(&self.architecture, sequences * self.length, held);
         let fitting: Vec<usize> = (1..=count).collect();
         let sequences = fitting.partition_point(|sequences| of_part(*sequences) <= left).max(1);
-        let (tokens, width) = (self.tokens() as u64, self.architecture.width as u64);
+        let tokens = self.tokens() as u64;
         Fit {
             sequences,
             parts: count.div_ceil(sequences),
             held,
             pass: of_part(sequences) + handed,
             site,
-            scratch: forward::scratch_bytes(tokens, width, self.shown_by_a_block()),
+            scratch: forward::scratch_bytes(&self.architecture, tokens, self.shown_by_a_block()),
         }
     }
 
-    /// Most values that the measured norms of a block give, all tokens together.
+    /// Most values that the measured norms of a block, or of the vectors beside the stream, give, all tokens together.
     fn shown_by_a_block(&self) -> u64 {
         let tokens = self.tokens() as u64;
         let values = |(norm, rows): (&Norm, usize)| (norm.width * rows) as u64;
         let of_block = |norms: Vec<(&Norm, usize)>| norms.into_iter().map(values).sum::<u64>();
         let blocks = self.architecture.blocks.iter().map(|block| of_block(block.norms_with_rows().collect()));
-        tokens * blocks.max().unwrap_or(0)
+        let of_inputs = self.architecture.embedding.inputs().map_or(0, |inputs| inputs.map.outputs as u64);
+        tokens * blocks.max().unwrap_or(0).max(of_inputs)
     }
 
     /// Returns the same run in parts, as `fit` says. Its activations lie in memory until it gets another scratch.

@@ -61,7 +61,7 @@ impl Sample {
                     of_f32(site, width, before_scale.to_vec()),
                 ))
             }
-            Seen::Block { index, width, stream, after_attention, next } if residual => {
+            Seen::Block { index, width, stream, after_attention, next, .. } if residual => {
                 let (stack, own) = match first {
                     Some((_, blocks)) if index >= blocks => (Some(StackName::Decoder), index - blocks),
                     first => (first.map(|(name, _)| name), index),

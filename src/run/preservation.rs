@@ -73,7 +73,7 @@ impl Reader<'_> {
 }
 
 /// Returns one reader for each norm of the stream that a linear map reads, in running order, for one stack with `before` blocks before
-/// it. Of attention it takes the reader for values, where a constant shows downstream (for keys it need not show). Of cross-attention it
+/// it. Of attention it takes the reader for values, where a constant shows downstream (for keys it need not show), or for queries if the values are those of an earlier block. Of cross-attention it
 /// takes the one for queries, and the one for values, which reads the encoder's last norm.
 fn readers(architecture: &Architecture, before: usize) -> Vec<Reader<'_>> {
     let mut readers = Vec::new();
@@ -90,6 +90,7 @@ fn readers(architecture: &Architecture, before: usize) -> Vec<Reader<'_>> {
                 Projections::Separate([_, _, values]) | Projections::Shared([_, values]) => values,
                 Projections::Concatenated(all) | Projections::Grouped(all) => all,
                 Projections::Latent(latent) => &latent.compress,
+                Projections::Borrowed { queries, .. } => queries,
             },
         };
         let read = block.around_attention.before.as_ref().or(stream);
@@ -108,7 +109,7 @@ fn readers(architecture: &Architecture, before: usize) -> Vec<Reader<'_>> {
                 GatedInputs::Separate([_, up]) => up,
                 GatedInputs::Concatenated(both) | GatedInputs::Interleaved(both) => both,
             },
-            FeedForward::Experts { router, .. } => router,
+            FeedForward::Experts(experts) => &experts.router,
         };
         let otherwise = if block.parallel { read } else { stream };
         add(Part::FeedForward, block.around_feed_forward.before.as_ref().or(otherwise), feed_forward);
@@ -276,8 +277,8 @@ async fn move_readers<S: ByteSource, K: Kernels>(
     let mut standing = Standing::default();
     let mut streams: Vec<Option<Standing>> = vec![None; architecture.all_blocks() + 1];
     let mut keep = async |seen: Seen<'_>| {
-        if let Seen::Block { index, stream, .. } = seen {
-            standing.after(index, stream, before);
+        if let Seen::Block { index, stream, lent, .. } = seen {
+            standing.after(index, stream, lent, before);
             if readers.iter().any(|reader| reader.block == index + 1) {
                 streams[index + 1] = Some(standing.clone());
             }

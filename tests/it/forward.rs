@@ -2,10 +2,11 @@
 //! random checkpoints from `scripts/fixtures/transformers_families.py`.
 
 use crate::support::families::{compare, expected, open, sources};
+use crate::support::runs::goes_on_from_each_block;
 use futures_util::future::{LocalBoxFuture, ready};
 use gammascope::checkpoint;
 use gammascope::forward::kernels::{Cpu, Kernels};
-use gammascope::forward::{ForwardError, Input, Pass, Seen, Watch, energies};
+use gammascope::forward::{ForwardError, Input, Pass, Seen, Standing, Unwatched, Watch, energies};
 use gammascope::inspect::inspect;
 use gammascope::model::{ModelError, resolve};
 use gammascope::report::NormRole;
@@ -347,16 +348,31 @@ fn unsupported_settings_are_named_and_never_approximated() {
             "gemma4",
             r#""enable_moe_block": false"#,
             r#""enable_moe_block": true"#,
-            "`enable_moe_block` is true",
-        ),
-        (
-            "gemma4",
-            r#""hidden_size_per_layer_input": 0"#,
-            r#""hidden_size_per_layer_input": 8"#,
-            "`hidden_size_per_layer_input` is 8",
+            "`num_experts` is not there",
         ),
         // Absent, it is 256 in the family's code.
-        ("gemma4", r#""hidden_size_per_layer_input": 0,"#, "", "`hidden_size_per_layer_input` is absent"),
+        ("gemma4", r#""hidden_size_per_layer_input": 0,"#, "", "embed_tokens_per_layer.weight"),
+        ("gemma4-experts", r#""top_k_experts": 2"#, r#""top_k_experts": 5"#, "`top_k_experts` is 5"),
+        ("gemma4-experts", r#""top_k_experts": 2"#, r#""other": null"#, "`top_k_experts` is absent"),
+        ("gemma4-experts", r#""enable_moe_block": true"#, r#""enable_moe_block": false"#, "model.layers.0."),
+        (
+            "gemma4-inputs",
+            r#""hidden_size_per_layer_input": 6"#,
+            r#""hidden_size_per_layer_input": 5"#,
+            "should be [80, 25]",
+        ),
+        (
+            "gemma4-inputs",
+            r#""num_kv_shared_layers": 2"#,
+            r#""num_kv_shared_layers": 1"#,
+            "model.layers.3.self_attn.k_proj.weight",
+        ),
+        (
+            "gemma4-inputs-nested",
+            r#""num_kv_shared_layers": 2"#,
+            r#""num_kv_shared_layers": 4"#,
+            "`num_kv_shared_layers` is 4",
+        ),
         (
             "gemma4-nested",
             r#""use_bidirectional_attention": null"#,
@@ -390,6 +406,41 @@ fn unsupported_settings_are_named_and_never_approximated() {
         assert!(error.contains(said), "{from} → {to}: {error}");
     }
     changed("llama", r#""attention_dropout": 0.0"#, r#""attention_dropout": 0.5"#).unwrap();
+}
+
+#[test]
+fn keys_of_a_layer_that_uses_those_of_another_take_no_part() {
+    // Published files store them, and the family's code does not load them.
+    let folder = folder("gemma4-inputs");
+    let stored = std::fs::read(folder.join("model.safetensors")).unwrap();
+    let config = std::fs::read(folder.join("config.json")).unwrap();
+    let with = |name: &str| {
+        let mut tensors = safetensors::SafeTensors::deserialize(&stored).unwrap().tensors();
+        let other = tensors[0].1.clone();
+        tensors.push((name.to_owned(), other));
+        let weights = safetensors::serialize(tensors, None).unwrap();
+        let sources = vec![
+            MemorySource::new("model.safetensors", weights),
+            MemorySource::new("config.json", config.clone()),
+        ];
+        let checkpoint = block_on(checkpoint::open(sources, |_| {})).unwrap();
+        resolve(&checkpoint).map(|architecture| architecture.blocks.len())
+    };
+    for name in ["k_proj", "v_proj", "k_norm"] {
+        assert_eq!(with(&format!("model.layers.3.self_attn.{name}.weight")), Ok(5), "{name}");
+    }
+    assert!(with("model.layers.3.self_attn.other.weight").is_err());
+}
+
+#[test]
+fn a_pass_whose_blocks_use_the_keys_of_earlier_ones_goes_on_from_each_block() {
+    let checkpoint = open(&folder("gemma4-inputs"));
+    let architecture = resolve(&checkpoint).unwrap();
+    let input = Input::token_ids(&[5, 6, 7, 8, 9, 10, 11, 12], 4).unwrap();
+    let pass = Pass::new(&checkpoint, &architecture, input).unwrap();
+    goes_on_from_each_block(&pass, &Cpu, [0, 5]);
+    let alone = Standing { blocks: 3, stream: vec![0.0; 8 * architecture.width], ..Standing::default() };
+    assert_eq!(block_on(pass.resume(alone, &mut Unwatched)), Err(ForwardError::NotLent));
 }
 
 #[test]

@@ -347,7 +347,8 @@ fn from_each_block(kernels: &impl Kernels) {
     let ids: Vec<u32> = expected["16x16.decoder.ids"].0.iter().map(|id| *id as u32).collect();
     let encoder = Some(Input::pixels(&pixels, [2, 1, 3, 16, 16]).unwrap());
     let inputs = Inputs { encoder, own: Input::token_ids(&ids, 11).unwrap() };
-    goes_on_from_each_block(&Pass::new(&checkpoint, &architecture, inputs).unwrap().on(kernels), kernels);
+    let pass = Pass::new(&checkpoint, &architecture, inputs).unwrap().on(kernels);
+    goes_on_from_each_block(&pass, kernels, [2, 4]);
 }
 
 #[test]

@@ -127,6 +127,7 @@ fn linears(architecture: &Architecture) -> Vec<Linear> {
             Projections::Shared(both) => both.to_vec(),
             Projections::Concatenated(all) | Projections::Grouped(all) => vec![*all],
             Projections::Latent(latent) => vec![latent.compress],
+            Projections::Borrowed { queries, .. } => vec![*queries],
         },
     };
     if let FeedForward::Plain { up, .. } = block.feed_forward {
