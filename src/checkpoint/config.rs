@@ -80,8 +80,14 @@ impl Config {
 
     /// Adds a field.
     #[cfg(feature = "verify")]
-    pub(super) fn set(&mut self, field: &str, value: Value) {
+    pub(crate) fn set(&mut self, field: &str, value: Value) {
         self.fields.insert(field.to_owned(), value);
+    }
+
+    /// Removes a field.
+    #[cfg(feature = "verify")]
+    pub(crate) fn remove(&mut self, field: &str) {
+        self.fields.remove(field);
     }
 
     /// `model_type`, diffusers' `_class_name`, GGUF's `general.architecture`, or the first architecture's name.

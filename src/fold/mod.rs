@@ -3,11 +3,16 @@
 //!
 //! `walk` says what reads each norm and what writes the stream, from an [`Architecture`](crate::model::Architecture): it names every
 //! tensor of the model, so nothing else can read a norm. [`plan`](mod@plan) decides what is exact, and refuses the rest with a reason.
-//! `change` is the mathematics of one matrix, [`write`](mod@write) streams a shard, and [`prove`](mod@prove) runs both checkpoints.
+//! `extend` adds an unembedding and biases, `rms_norm` turns LayerNorms into RMSNorms, and `modelling` writes the code for those.
+//! `change` is the mathematics of one matrix, [`write`](mod@write) streams a shard, with a new `header` where tensors come or go, and [`prove`](mod@prove) runs both checkpoints.
 
 mod change;
+mod extend;
+mod header;
+mod modelling;
 pub mod plan;
 pub mod prove;
+mod rms_norm;
 mod walk;
 pub mod write;
 
@@ -15,6 +20,7 @@ use crate::checkpoint::dtype::TensorType;
 use half::{bf16, f16};
 use safetensors::Dtype;
 
+pub use header::index;
 pub use plan::{Operations, Plan, plan};
 pub use prove::prove;
 pub use write::write_shard;

@@ -1,19 +1,24 @@
 //! Decides what is exact, norm by norm and writer by writer, and what each tensor becomes.
 
 use super::change::{Change, Dead, lines};
+use super::extend::{Added, Biases, Extended};
+use super::rms_norm;
 use super::rounded;
 use super::walk::{Reader, Site, Walk};
 use crate::checkpoint::Tensor;
+use crate::checkpoint::config::Config;
 use crate::checkpoint::dtype::TensorType;
-use crate::inspect::Inspection;
+use crate::inspect::{Inspection, Opened};
 use crate::kernel::direction::Kernel;
 use crate::kernel::scale::Scale;
+use crate::model::ModelError;
 use crate::model::architecture::{Architecture, Linear, Norm};
 use crate::model::operation::Centring;
 use crate::report::fold::{
     FoldOperation, FoldOutcome, FoldReport, FoldedNorm, FoldedReader, FoldedTensor, FoldedWriter, SCHEMA,
 };
 use crate::report::{NormKind, ScaleConvention};
+use crate::source::ByteSource;
 use safetensors::Dtype;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,16 +34,28 @@ pub struct Operations {
     pub centre: bool,
     /// Remove the dead part of readers.
     pub canonical: bool,
+    /// Store the unembedding beside the embedding.
+    pub untie: bool,
+    /// Add biases where the family's code reads them, so that shifts can be folded.
+    pub add_biases: bool,
+    /// Replace LayerNorms by RMSNorms. Shifts are folded and writers centred for it.
+    pub rms_norm: bool,
 }
 
 /// Why a checkpoint cannot be folded at all.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum PlanError {
     /// An encoder and a decoder.
     #[error(
         "the model has an encoder and a decoder, or a tower and a text model, and only models with one stack are folded: extract one of them first"
     )]
     TwoStacks,
+    /// LayerNorms that cannot be RMSNorms.
+    #[error("the result would not be the same with RMSNorms: {0}")]
+    NotRmsNorm(String),
+    /// The result would be no model of its family.
+    #[error(transparent)]
+    Model(#[from] ModelError),
 }
 
 /// What happens to each tensor.
@@ -48,6 +65,10 @@ pub struct Plan {
     pub report: FoldReport,
     /// The tensors that change, in the order of the files. `report.tensors` has the same order.
     pub(super) edits: Vec<(Tensor, Edit)>,
+    /// The tensors that the original does not have. They follow in `report.tensors`.
+    pub(super) added: Vec<(Added, Option<Edit>)>,
+    /// Files beside the weights that are not those of the original, by name.
+    pub files: Vec<(String, Vec<u8>)>,
 }
 
 /// What a tensor becomes.
@@ -61,12 +82,14 @@ pub(super) enum Edit {
     CentredVector,
     /// One or several changed matrices, by the place of their first value.
     Matrices(Vec<(Linear, Change)>),
+    /// Nothing: the result does not have it.
+    Removed(&'static str),
 }
 
 impl Edit {
     fn identity(&self) -> String {
         match self {
-            Self::Values(_, formula) => (*formula).to_owned(),
+            Self::Values(_, formula) | Self::Removed(formula) => (*formula).to_owned(),
             Self::Bias(..) => "b ← b + W s, s from β".to_owned(),
             Self::CentredVector => "b ← b − mean(b)".to_owned(),
             Self::Matrices(all) => all.first().map(|(_, change)| change.identity()).unwrap_or_default(),
@@ -77,7 +100,14 @@ impl Edit {
 impl Plan {
     /// Whether no tensor changes.
     pub fn is_empty(&self) -> bool {
-        self.edits.is_empty()
+        self.edits.is_empty() && self.added.is_empty()
+    }
+
+    /// How many bytes the result has more than the original, or less if it is negative.
+    pub fn growth(&self) -> i128 {
+        let removed = self.edits.iter().filter(|(_, edit)| matches!(edit, Edit::Removed(_)));
+        let removed: i128 = removed.map(|(tensor, _)| i128::from(tensor.bytes())).sum();
+        self.added.iter().map(|(added, _)| i128::from(added.tensor.bytes())).sum::<i128>() - removed
     }
 }
 
@@ -135,15 +165,28 @@ impl Parts {
     }
 }
 
-/// Plans what to do with a model. `architecture` is that of the inspected checkpoint.
-pub fn plan(
-    inspection: &Inspection,
+/// Plans what to do with a model. `architecture` is that of the opened checkpoint.
+pub fn plan<S: ByteSource>(
+    opened: &Opened<S>,
     architecture: &Architecture,
-    operations: Operations,
+    mut operations: Operations,
 ) -> Result<Plan, PlanError> {
     if architecture.encoder.is_some() {
         return Err(PlanError::TwoStacks);
     }
+    operations.shifts |= operations.rms_norm;
+    operations.centre |= operations.rms_norm;
+    let (checkpoint, inspection) = (opened.checkpoint(), &opened.inspection);
+    let mut extended = Extended::of(checkpoint, architecture)?;
+    if operations.untie {
+        extended.untie(checkpoint)?;
+    }
+    if operations.rms_norm {
+        extended.add_biases(checkpoint, Biases::All)?;
+    } else if operations.add_biases {
+        extended.add_biases(checkpoint, Biases::ByField)?;
+    }
+    let architecture = &extended.architecture;
     let walk = Walk::of(architecture);
     let mut planner = Planner {
         inspection,
@@ -152,17 +195,48 @@ pub fn plan(
         operations,
         edits: BTreeMap::new(),
     };
-    let norms = walk.sites.iter().map(|site| planner.norm(site)).collect();
+    let norms: Vec<FoldedNorm> = walk.sites.iter().map(|site| planner.norm(site)).collect();
     let (writers, not_centred) = planner.writers();
+    let mut edits = planner.edits;
+    let first_added = architecture.tensors.len() - extended.added.len();
+    let edits_of_added = edits.split_off(&first_added);
+    let (mut scales, mut files, mut family) = (Vec::new(), Vec::new(), None);
+    if operations.rms_norm {
+        let outcomes = Outcomes { norms: &norms, writers: &writers, not_centred: not_centred.as_deref() };
+        let converted = rms_norm::convert(&extended, &walk, outcomes).map_err(PlanError::NotRmsNorm)?;
+        edits.extend(converted.removed.into_iter().map(|at| (at, Edit::Removed("removed, because β is 0"))));
+        family = converted.config.family().map(str::to_owned);
+        files.push((CONFIG.to_owned(), json(&converted.config)));
+        files.extend(converted.modelling);
+        scales = converted.scales;
+    } else if extended.is_reconfigured {
+        files.push((CONFIG.to_owned(), json(&extended.config)));
+    }
     let mut edits: Vec<(Tensor, Edit)> =
-        planner.edits.into_iter().map(|(at, edit)| (architecture.tensors[at].clone(), edit)).collect();
+        edits.into_iter().map(|(at, edit)| (architecture.tensors[at].clone(), edit)).collect();
+    let replaced = extended.replaced.into_iter();
+    edits
+        .extend(replaced.map(|tensor| (tensor, Edit::Removed("removed, because a new tensor has its name"))));
     edits.sort_by_key(|(tensor, _)| (tensor.shard, tensor.range.start));
+    let edit_of = |at: usize| edits_of_added.get(&(first_added + at)).cloned();
+    let added: Vec<(Added, Option<Edit>)> = extended
+        .added
+        .into_iter()
+        .enumerate()
+        .map(|(at, added)| (added, edit_of(at)))
+        .chain(scales.into_iter().map(|scale| (scale, None)))
+        .collect();
     let asked = [
         (operations.scales, FoldOperation::Scales),
         (operations.shifts, FoldOperation::Shifts),
         (operations.centre, FoldOperation::Centre),
         (operations.canonical, FoldOperation::Canonical),
+        (operations.untie, FoldOperation::Untie),
+        (operations.add_biases, FoldOperation::AddBiases),
+        (operations.rms_norm, FoldOperation::RmsNorm),
     ];
+    let changed = edits.iter().map(|(tensor, edit)| tensor_report(tensor, edit.identity()));
+    let new = added.iter().map(|(added, edit)| tensor_report(&added.tensor, added.identity(edit.as_ref())));
     let report = FoldReport {
         schema: SCHEMA.to_owned(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -171,19 +245,55 @@ pub fn plan(
         norms,
         writers,
         not_centred,
-        tensors: edits.iter().map(|(tensor, edit)| tensor_report(tensor, edit)).collect(),
+        untied: extended.untied,
+        added_biases: extended.biases,
+        family,
+        files: files.iter().map(|(name, _)| name.clone()).collect(),
+        tensors: changed.chain(new).collect(),
         bytes: inspection.report.checkpoint.bytes,
         proof: None,
     };
-    Ok(Plan { report, edits })
+    Ok(Plan { report, edits, added, files })
 }
 
-fn tensor_report(tensor: &Tensor, edit: &Edit) -> FoldedTensor {
+/// Name of the configuration beside the weights.
+const CONFIG: &str = "config.json";
+
+fn json(config: &Config) -> Vec<u8> {
+    let mut text = serde_json::to_vec_pretty(config.fields()).unwrap_or_default();
+    text.push(b'\n');
+    text
+}
+
+/// What was planned for norms and writers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Outcomes<'a> {
+    /// In the order of the sites of the walk.
+    pub(super) norms: &'a [FoldedNorm],
+    pub(super) writers: &'a [FoldedWriter],
+    pub(super) not_centred: Option<&'a str>,
+}
+
+impl Added {
+    /// Says what it is, as formulas.
+    fn identity(&self, edit: Option<&Edit>) -> String {
+        let begins = match self.fill {
+            None => "new, a copy of the embedding".to_owned(),
+            Some(value) => format!("new, {value} everywhere"),
+        };
+        match edit {
+            None => begins,
+            Some(edit) => format!("{begins}; then {}", edit.identity()),
+        }
+    }
+}
+
+fn tensor_report(tensor: &Tensor, identity: String) -> FoldedTensor {
     FoldedTensor {
         name: tensor.name.clone(),
         dtype: tensor.dtype.to_string(),
         values: tensor.elements(),
-        identity: edit.identity(),
+        identity,
         rounding: None,
     }
 }

@@ -1,7 +1,8 @@
-//! Writes a changed shard: what does not change is copied in slices, what changes is computed in f64 and rounded once. Names, types and
-//! shapes stay, so the header stays too.
+//! Writes a changed shard: what does not change is copied in slices, what changes is computed in f64 and rounded once. If no tensor comes
+//! or goes, the header stays too.
 
 use super::change::{Change, add_product, centre, lines};
+use super::header::header;
 use super::plan::{Edit, Plan};
 use super::rounded;
 use crate::checkpoint::dtype::TensorType;
@@ -80,7 +81,7 @@ impl<'a> Rounding<'a> {
 }
 
 /// Writes shard number `shard` of the folded checkpoint. Returns `rounding` of each tensor of `plan.report.tensors` that is in it, by its
-/// place there. `progress` gets the bytes written so far.
+/// place there. `progress` gets the bytes of the original that are done.
 pub async fn write_shard<S: ByteSource>(
     checkpoint: &Checkpoint<S>,
     plan: &Plan,
@@ -91,46 +92,86 @@ pub async fn write_shard<S: ByteSource>(
     let length = checkpoint.shards.get(shard).map_or(0, ByteSource::length);
     let mut roundings = Vec::new();
     let mut done = 0;
+    if let Some(header) = header(checkpoint, plan, shard).await? {
+        out.write_all(&header.bytes)?;
+        done = header.data;
+    }
     let mine = plan.edits.iter().enumerate().filter(|(_, (tensor, _))| tensor.shard == shard);
     for (place, (tensor, edit)) in mine {
         copy(checkpoint, shard, done..tensor.range.start, out, &mut progress).await?;
-        let mut rounding = Rounding::of(tensor);
-        match edit {
-            Edit::Values(values, _) => rounding.write(values, out)?,
-            Edit::CentredVector => {
-                let mut values = read(checkpoint, tensor, 0..tensor.elements()).await?;
-                centre(&mut values);
-                rounding.write(&values, out)?;
-            }
-            Edit::Bias(map, weight, s) => {
-                let mut values = read(checkpoint, tensor, 0..tensor.elements()).await?;
-                let mut product = vec![0.0; map.outputs];
-                each_line(checkpoint, weight, map, |at, line| {
-                    add_product(map.layout, at, line, s, &mut product);
-                    Ok(())
-                })
-                .await?;
-                values.iter_mut().zip(&product).for_each(|(value, product)| *value += product);
-                rounding.write(&values, out)?;
-            }
-            Edit::Matrices(all) => {
-                let mut first = 0;
-                for (map, change) in all {
-                    let between = tensor.bytes_of(&(first..map.first)).unwrap_or_default();
-                    copy(checkpoint, shard, between, out, &mut progress).await?;
-                    matrix(checkpoint, tensor, (map, change), &mut rounding, out).await?;
-                    first = map.values().end;
-                }
-                let rest = tensor.bytes_of(&(first..tensor.elements())).unwrap_or_default();
-                copy(checkpoint, shard, rest, out, &mut progress).await?;
-            }
-        }
-        roundings.push((place, rounding.relative()));
+        roundings.push((place, changed(checkpoint, tensor, None, edit, out, &mut progress).await?));
         done = tensor.range.end;
         progress(done);
     }
     copy(checkpoint, shard, done..length, out, &mut progress).await?;
+    let first = plan.edits.len();
+    for (place, (added, edit)) in
+        (first..).zip(&plan.added).filter(|(_, (added, _))| added.tensor.shard == shard)
+    {
+        let tensor = &added.tensor;
+        let rounding = match (edit, added.fill) {
+            (Some(edit), fill) => changed(checkpoint, tensor, fill, edit, out, &mut |_| {}).await?,
+            (None, None) => {
+                copy(checkpoint, shard, tensor.range.clone(), out, &mut |_| {}).await?;
+                0.0
+            }
+            (None, Some(value)) => {
+                let mut rounding = Rounding::of(tensor);
+                rounding.write(&vec![value; tensor.elements() as usize], out)?;
+                rounding.relative()
+            }
+        };
+        roundings.push((place, rounding));
+    }
     Ok(roundings)
+}
+
+/// Writes a changed tensor. `fill` is the value of all its elements before, if it is not in the original. Returns its rounding.
+async fn changed<S: ByteSource>(
+    checkpoint: &Checkpoint<S>,
+    tensor: &Tensor,
+    fill: Option<f64>,
+    edit: &Edit,
+    out: &mut impl Write,
+    progress: &mut impl FnMut(u64),
+) -> Result<f64, WriteError> {
+    let before = async || match fill {
+        Some(value) => Ok(vec![value; tensor.elements() as usize]),
+        None => read(checkpoint, tensor, 0..tensor.elements()).await,
+    };
+    let mut rounding = Rounding::of(tensor);
+    match edit {
+        Edit::Removed(_) => {}
+        Edit::Values(values, _) => rounding.write(values, out)?,
+        Edit::CentredVector => {
+            let mut values = before().await?;
+            centre(&mut values);
+            rounding.write(&values, out)?;
+        }
+        Edit::Bias(map, weight, s) => {
+            let mut values = before().await?;
+            let mut product = vec![0.0; map.outputs];
+            each_line(checkpoint, weight, map, |at, line| {
+                add_product(map.layout, at, line, s, &mut product);
+                Ok(())
+            })
+            .await?;
+            values.iter_mut().zip(&product).for_each(|(value, product)| *value += product);
+            rounding.write(&values, out)?;
+        }
+        Edit::Matrices(all) => {
+            let mut first = 0;
+            for (map, change) in all {
+                let between = tensor.bytes_of(&(first..map.first)).unwrap_or_default();
+                copy(checkpoint, tensor.shard, between, out, progress).await?;
+                matrix(checkpoint, tensor, (map, change), &mut rounding, out).await?;
+                first = map.values().end;
+            }
+            let rest = tensor.bytes_of(&(first..tensor.elements())).unwrap_or_default();
+            copy(checkpoint, tensor.shard, rest, out, progress).await?;
+        }
+    }
+    Ok(rounding.relative())
 }
 
 /// Writes one changed matrix.

@@ -3,6 +3,7 @@
 
 use super::ModelError;
 use super::read_fields::may_read;
+use super::rms_normed;
 use super::table::{LayerScaleRow, ProjectorRow, Row, Switch};
 use crate::checkpoint::config::Config;
 use serde_json::{Map, Value};
@@ -132,7 +133,9 @@ impl<'a> Fields<'a> {
     pub fn new(config: &'a Config, family: &'a str) -> Self {
         let leaves = leaves_of(config.fields());
         let places = places(&leaves);
-        let own_code = config.fields().contains_key("auto_map");
+        // The modelling file of such a family does nothing more.
+        let is_ours = rms_normed::base(config.family().unwrap_or_default()).1;
+        let own_code = config.fields().contains_key("auto_map") && !is_ours;
         Self { path: &config.path, family, leaves, places, usual: &[], own_code, read: RefCell::default() }
     }
 

@@ -7,6 +7,8 @@
 //! [`resolve`](mod@resolve) makes the architecture from these, and names the field or tensor that does not fit. `windows` says which
 //! layers see a window, and what heads the others have; `disentangled` reads the fields of DeBERTa's positions. Nothing is approximated: what is not in the table is an error.
 //!
+//! [`rms_normed`] knows the names of models whose LayerNorms became RMSNorms, and `variants` what a family's code could store beside
+//! what a checkpoint has.
 //! `llama_cpp` makes a configuration of these families, and their names, from a GGUF file.
 //!
 //! [`catalogue`](mod@catalogue) follows the same rows without a checkpoint, and [`random`] makes a checkpoint at its initialisation.
@@ -24,10 +26,12 @@ pub mod operation;
 pub mod random;
 mod read_fields;
 pub mod resolve;
+pub mod rms_normed;
 pub mod rotary;
 mod sounds;
 pub mod table;
 mod timm;
+pub(crate) mod variants;
 mod windows;
 
 pub use architecture::Architecture;

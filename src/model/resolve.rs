@@ -17,6 +17,7 @@ use super::disentangled::{self, Local, Spans};
 use super::families::rows;
 use super::fields::{Accepted, Fields};
 use super::llama_cpp::{Converted, Described};
+use super::rms_normed;
 use super::rotary;
 use super::table::{
     BesideRow, CrossRow, DeltaProjectionsRow, DeltaRow, DisentangledRow, ExpertsRow, FeedForwardShape, Given,
@@ -30,6 +31,7 @@ use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Tensor;
 use crate::checkpoint::config::Config;
 use crate::model::operation::Activation;
+use crate::model::operation::Centring;
 use crate::model::operation::Layout;
 use crate::model::operation::Pairing;
 use crate::model::operation::ProjectionPlace;
@@ -66,13 +68,34 @@ pub fn resolve_reading<S: ByteSource>(
     };
     let stated = || checkpoint.config_of("").or_else(|| checkpoint.configs.first());
     let config = converted.as_ref().map(|converted| &converted.described.config).or_else(stated);
-    let config = &*timm::translated(config.ok_or(ModelError::NoConfig)?)?;
-    let family = config.family().unwrap_or("unknown");
+    resolve_catalogue(&catalogue, config.ok_or(ModelError::NoConfig)?, reads, accepted)
+}
+
+/// Resolves the model that these tensors, under their names in the family's code, would be with this configuration.
+pub(crate) fn resolve_tensors(tensors: &[Tensor], config: &Config) -> Result<Architecture, ModelError> {
+    let names = tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+    let catalogue = Catalogue { names, tensors: tensors.into(), described: None };
+    resolve_catalogue(&catalogue, config, None, Accepted::All)
+}
+
+fn resolve_catalogue(
+    catalogue: &Catalogue<'_>,
+    config: &Config,
+    reads: Option<Reads>,
+    accepted: Accepted<'_>,
+) -> Result<Architecture, ModelError> {
+    let config = &*timm::translated(config)?;
+    let (family, is_rms_normed) = rms_normed::base(config.family().unwrap_or("unknown"));
     let row = row(config, family, reads)?;
     let of_row = |row: &'static Row, encoder: Option<Architecture>| {
         let fields = Fields::of_row(config, family, row);
-        let row = converted.as_ref().map_or(*row, |converted| converted.described.row(row));
-        Resolver::new(&row, family, &fields, &catalogue)?.architecture(encoder, accepted)
+        let mut row = catalogue.described.map_or(*row, |described| described.row(row));
+        if is_rms_normed {
+            row.norm.centring = Centring::None;
+            // It is read here.
+            fields.get(rms_normed::NORM_FIELD.0);
+        }
+        Resolver::new(&row, family, &fields, catalogue)?.architecture(encoder, accepted)
     };
     let holds = |prefixes: &[&str]| {
         catalogue.names.iter().any(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)))

@@ -23,7 +23,19 @@ pub struct FoldReport {
     pub writers: Vec<FoldedWriter>,
     /// Why no writer is centred, if so.
     pub not_centred: Option<String>,
-    /// The tensors that change, in the order of the files.
+    /// Whether the unembedding is stored beside the embedding.
+    #[serde(default)]
+    pub untied: FoldOutcome,
+    /// Whether maps get biases that their family's code reads.
+    #[serde(default)]
+    pub added_biases: FoldOutcome,
+    /// `model_type` of the result, if it is not that of the original.
+    #[serde(default)]
+    pub family: Option<String>,
+    /// Files beside the weights that are not those of the original.
+    #[serde(default)]
+    pub files: Vec<String>,
+    /// The tensors that change or go, in the order of the files, and then those that are new.
     pub tensors: Vec<FoldedTensor>,
     /// Bytes of all shards.
     pub bytes: u64,
@@ -43,13 +55,20 @@ pub enum FoldOperation {
     Centre,
     /// Readers lose what they read along the dead directions of their norms.
     Canonical,
+    /// The unembedding is stored beside the embedding.
+    Untie,
+    /// Maps get biases that their family's code reads.
+    AddBiases,
+    /// RMSNorms take the place of LayerNorms.
+    RmsNorm,
 }
 
 /// What became of a part of a norm.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum FoldOutcome {
     /// It was not asked for.
+    #[default]
     NotAsked,
     /// There was nothing to do.
     Nothing,

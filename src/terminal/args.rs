@@ -252,10 +252,18 @@ pub(crate) struct Export {
     pub(crate) strict: bool,
 }
 
+/// What `fold --to` can make of norms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ToNorm {
+    /// RMSNorms.
+    #[value(name = "rmsnorm")]
+    RmsNorm,
+}
+
 /// Options of `fold`.
 #[derive(Debug, Args)]
 #[command(group(
-    clap::ArgGroup::new("what").required(true).multiple(true).args(["scales", "shifts", "centre", "canonical"])
+    clap::ArgGroup::new("what").required(true).multiple(true).args(["scales", "shifts", "centre", "canonical", "untie", "to"])
 ))]
 pub(crate) struct Fold {
     /// The checkpoint on this machine: a safetensors file, an index.json or a folder, with its config.json.
@@ -277,6 +285,16 @@ pub(crate) struct Fold {
     /// numbers there.
     #[arg(long)]
     pub(crate) canonical: bool,
+    /// Store an unembedding that is tied to the embedding as a tensor of its own, so that it can change.
+    #[arg(long)]
+    pub(crate) untie: bool,
+    /// Add biases to maps that have none, if the code of the family reads them, so that --shifts can use them.
+    #[arg(long, requires = "shifts")]
+    pub(crate) add_biases: bool,
+    /// Replace LayerNorms by RMSNorms. This folds the shifts and centres the writers, and writes a configuration of a family with
+    /// RMSNorms, or code for transformers beside the weights.
+    #[arg(long, value_name = "NORM")]
+    pub(crate) to: Option<ToNorm>,
     /// Then run the original and the result on the same 128 token ids, and keep the result only if they differ by rounding.
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) prove: bool,

@@ -1,6 +1,6 @@
 //! `gammascope fold`: the same function with other numbers, written as a new folder.
 
-use super::args::{Fold, Remote};
+use super::args::{Fold, Remote, ToNorm};
 use super::grid::{ABSENT, Grid, text};
 use super::output::{PartFolder, free_bytes};
 use super::screen::{self, Screen};
@@ -8,7 +8,7 @@ use super::summary::{QUIET, STRONG, printable};
 use super::{DIFFERS, UNREADABLE, USAGE, complain, files, leave, like, open, print_json, progress};
 use gammascope::checkpoint::{self, Checkpoint, Format};
 use gammascope::fold::prove::Moved;
-use gammascope::fold::{Operations, Plan, plan, prove, write_shard};
+use gammascope::fold::{Operations, Plan, index, plan, prove, write_shard};
 use gammascope::model::resolve;
 use gammascope::report::NormKind;
 use gammascope::report::fold::{FoldDifference, FoldOutcome, FoldProof, FoldReport, FoldedNorm};
@@ -24,6 +24,9 @@ const REPORT: &str = "fold.json";
 
 /// Endings of the files that are copied beside the weights: configurations, tokenizers, code and texts.
 const BESIDE: [&str; 10] = ["json", "jinja", "md", "model", "py", "tiktoken", "txt", "vocab", "yaml", "yml"];
+
+/// End of the name of an index of shards.
+const INDEX: &str = ".safetensors.index.json";
 
 /// A message and its exit code.
 type Failure = (String, u8);
@@ -62,13 +65,14 @@ fn fold(options: &Fold, line: &mut progress::Line) -> Result<FoldReport, Failure
             "fold needs to know everything that reads a norm, so it works on the models that `gammascope verify` can run: {error}"
         ))
     })?;
-    let Fold { scales, shifts, centre, canonical, .. } = *options;
-    let operations = Operations { scales, shifts, centre, canonical };
-    let mut plan = plan(&opened.inspection, &architecture, operations).map_err(unreadable)?;
+    let Fold { scales, shifts, centre, canonical, untie, add_biases, .. } = *options;
+    let rms_norm = options.to == Some(ToNorm::RmsNorm);
+    let operations = Operations { scales, shifts, centre, canonical, untie, add_biases, rms_norm };
+    let mut plan = plan(&opened, &architecture, operations).map_err(unreadable)?;
     let Some(output) = output.filter(|_| !plan.is_empty()) else { return Ok(plan.report) };
     let part = written(checkpoint, &mut plan, input, output, line)?;
     if options.prove {
-        let proof = proof(checkpoint, &part, input, centre, line)?;
+        let proof = proof(checkpoint, &part, input, centre || rms_norm, line)?;
         if !proof.same {
             return Err((differs(&proof), DIFFERS));
         }
@@ -142,8 +146,9 @@ fn written<S: ByteSource>(
     let beside = beside(input, &shards);
     let total = checkpoint.bytes();
     let others = beside.iter().filter_map(|(from, _)| fs::metadata(from).ok()).map(|data| data.len());
-    let needed = total.saturating_add(others.sum());
-    if let Some(free) = free_bytes(folder_of(output)).filter(|free| *free < needed) {
+    let others: u64 = others.sum();
+    let needed = i128::from(total) + plan.growth() + i128::from(others);
+    if let Some(free) = free_bytes(folder_of(output)).filter(|free| i128::from(*free) < needed) {
         return Err(unreadable(format!(
             "the result takes {needed} bytes and the disk of `{}` has {free}; free some, or choose another disk",
             output.display()
@@ -165,10 +170,28 @@ fn written<S: ByteSource>(
         }
         done += checkpoint.shards[shard].length();
     }
-    for (from, name) in &beside {
-        fs::copy(from, part.path().join(name)).map_err(|error| failed(&error))?;
-    }
+    put_beside(checkpoint, plan, &beside, part.path()).map_err(|error| failed(&error))?;
     Ok(part)
+}
+
+/// Copies the files beside the weights to a folder, and writes those that are others in the result.
+fn put_beside<S: ByteSource>(
+    checkpoint: &Checkpoint<S>,
+    plan: &Plan,
+    beside: &[(PathBuf, PathBuf)],
+    folder: &Path,
+) -> io::Result<()> {
+    for (from, name) in
+        beside.iter().filter(|(_, name)| !plan.files.iter().any(|(file, _)| Path::new(file) == name))
+    {
+        let is_index = name.to_string_lossy().ends_with(INDEX);
+        let changed = if is_index { index(checkpoint, plan, &fs::read(from)?) } else { None };
+        match changed {
+            Some(bytes) => fs::write(folder.join(name), bytes)?,
+            None => fs::copy(from, folder.join(name)).map(|_| ())?,
+        }
+    }
+    plan.files.iter().try_for_each(|(name, bytes)| fs::write(folder.join(name), bytes))
 }
 
 /// A path of the checkpoint, below what was given: `folder/model.safetensors` is `model.safetensors` in the folder.
@@ -266,6 +289,7 @@ fn write(out: &mut Screen<impl Write>, report: &FoldReport, options: &Fold) -> i
     norms(out, report, options.all)?;
     reasons(out, report)?;
     writers(out, report)?;
+    structure(out, report)?;
     let worst = report.tensors.iter().filter_map(|tensor| Some((tensor.rounding?, &tensor.name)));
     if let Some((rounding, name)) = worst.max_by(|a, b| a.0.total_cmp(&b.0)) {
         writeln!(
@@ -359,6 +383,30 @@ fn writers(out: &mut Screen<impl Write>, report: &FoldReport) -> io::Result<()> 
         }
     }
     Ok(())
+}
+
+/// Writes which tensors are new, and what code the result needs.
+fn structure(out: &mut Screen<impl Write>, report: &FoldReport) -> io::Result<()> {
+    match &report.untied {
+        FoldOutcome::NotAsked => {}
+        FoldOutcome::Nothing => writeln!(out, "The unembedding is stored apart already.")?,
+        FoldOutcome::Done => writeln!(out, "The unembedding becomes a tensor of its own.")?,
+        FoldOutcome::Left { why } => writeln!(out, "The unembedding is not untied: {}.", printable(why))?,
+    }
+    match &report.added_biases {
+        FoldOutcome::NotAsked => {}
+        FoldOutcome::Nothing => writeln!(out, "No bias has to be added.")?,
+        FoldOutcome::Done => writeln!(out, "Every map that reads a shift gets a bias.")?,
+        FoldOutcome::Left { why } => writeln!(out, "Not every bias can be added: {}.", printable(why))?,
+    }
+    let Some(family) = &report.family else { return Ok(()) };
+    match report.files.iter().find(|file| file.ends_with(".py")) {
+        None => writeln!(out, "The norms become RMSNorms, and the model a `{}` model.", printable(family)),
+        Some(file) => writeln!(
+            out,
+            "The norms become RMSNorms. transformers loads the result with `{file}` and `trust_remote_code=True`."
+        ),
+    }
 }
 
 fn proved(out: &mut Screen<impl Write>, proof: Option<&FoldProof>) -> io::Result<()> {

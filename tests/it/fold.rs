@@ -3,7 +3,8 @@
 use crate::support::families::{self, furthest};
 use assert_cmd::Command;
 use gammascope::checkpoint::{self, Checkpoint};
-use gammascope::fold::{Operations, plan, write_shard};
+use gammascope::fold::plan::PlanError;
+use gammascope::fold::{Operations, Plan, plan, write_shard};
 use gammascope::forward::{Input, Pass, Unwatched};
 use gammascope::inspect;
 use gammascope::model::resolve;
@@ -18,26 +19,35 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Tensors by name: dtype, shape and bytes.
-type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
+pub(crate) type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
 
-const NONE: Operations = Operations { scales: false, shifts: false, centre: false, canonical: false };
+pub(crate) const NONE: Operations = Operations {
+    scales: false,
+    shifts: false,
+    centre: false,
+    canonical: false,
+    untie: false,
+    add_biases: false,
+    rms_norm: false,
+};
 const SCALES: Operations = Operations { scales: true, ..NONE };
 const SHIFTS: Operations = Operations { shifts: true, ..NONE };
 const BOTH: Operations = Operations { scales: true, shifts: true, ..NONE };
 const CENTRE: Operations = Operations { centre: true, ..NONE };
 const CANONICAL: Operations = Operations { canonical: true, ..NONE };
-const ALL: Operations = Operations { scales: true, shifts: true, centre: true, canonical: true };
+pub(crate) const ALL: Operations =
+    Operations { scales: true, shifts: true, centre: true, canonical: true, ..NONE };
 
-fn fixture(family: &str) -> PathBuf {
+pub(crate) fn fixture(family: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/forward").join(family)
 }
 
-fn sample(name: &str) -> PathBuf {
+pub(crate) fn sample(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(name)
 }
 
 /// The tensors of a model, all in f32.
-fn in_f32(folder: &Path) -> Tensors {
+pub(crate) fn in_f32(folder: &Path) -> Tensors {
     let checkpoint = families::open(folder);
     let all: Vec<usize> = (0..checkpoint.tensors.len()).collect();
     let values = block_on(checkpoint.read(&all, |_, _| {}));
@@ -51,14 +61,14 @@ fn in_f32(folder: &Path) -> Tensors {
         .collect()
 }
 
-fn file(tensors: &Tensors) -> Vec<u8> {
+pub(crate) fn file(tensors: &Tensors) -> Vec<u8> {
     let views = tensors.iter().map(|(name, (dtype, shape, bytes))| {
         (name.as_str(), TensorView::new(*dtype, shape.clone(), bytes).unwrap())
     });
     serialize(views, None).unwrap()
 }
 
-fn values(tensors: &Tensors, name: &str) -> Vec<f32> {
+pub(crate) fn values(tensors: &Tensors, name: &str) -> Vec<f32> {
     tensors[name].2.chunks(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect()
 }
 
@@ -66,29 +76,45 @@ fn set(tensors: &mut Tensors, name: &str, values: &[f32]) {
     tensors.get_mut(name).unwrap().2 = values.iter().flat_map(|value| value.to_le_bytes()).collect();
 }
 
-fn sources(weights: Vec<u8>, config: &[u8]) -> Vec<MemorySource> {
+pub(crate) fn sources(weights: Vec<u8>, config: &[u8]) -> Vec<MemorySource> {
     vec![MemorySource::new("model.safetensors", weights), MemorySource::new("config.json", config)]
 }
 
-fn config(folder: &Path) -> Vec<u8> {
+pub(crate) fn config(folder: &Path) -> Vec<u8> {
     std::fs::read(folder.join("config.json")).unwrap()
 }
 
 /// Folds a model in memory. Returns the report and the new file.
 fn folded(weights: &[u8], config: &[u8], operations: Operations) -> (FoldReport, Vec<u8>) {
+    let (plan, file) = written(weights, config, operations).unwrap();
+    (plan.report, file)
+}
+
+/// Folds a model in memory. Returns the plan and the new file.
+pub(crate) fn written(
+    weights: &[u8],
+    config: &[u8],
+    operations: Operations,
+) -> Result<(Plan, Vec<u8>), PlanError> {
     let opened = block_on(inspect::open(sources(weights.to_vec(), config), |_| {})).unwrap();
     let checkpoint = opened.checkpoint();
     let architecture = resolve(checkpoint).unwrap();
-    let plan = plan(&opened.inspection, &architecture, operations).unwrap();
+    let plan = plan(&opened, &architecture, operations)?;
     let mut file = Vec::new();
     let written = block_on(write_shard(checkpoint, &plan, 0, &mut file, |_| {})).unwrap();
     assert_eq!(written.len(), plan.report.tensors.len());
     assert!(written.iter().all(|(_, rounding)| *rounding < 1e-6), "{written:?}");
-    (plan.report, file)
+    assert_eq!(file.len() as i128 - weights.len() as i128 - plan.growth() - header_growth(weights, &file), 0);
+    Ok((plan, file))
+}
+
+fn header_growth(before: &[u8], after: &[u8]) -> i128 {
+    let length = |file: &[u8]| i128::from(u64::from_le_bytes(file[..8].try_into().unwrap()));
+    length(after) - length(before)
 }
 
 /// The logits of a model, or its last hidden states without a head.
-fn output<S: ByteSource>(checkpoint: &Checkpoint<S>) -> Vec<f32> {
+pub(crate) fn output<S: ByteSource>(checkpoint: &Checkpoint<S>) -> Vec<f32> {
     let architecture = resolve(checkpoint).unwrap();
     let ids = uniform(32, architecture.vocabulary);
     let pass = Pass::new(checkpoint, &architecture, Input::token_ids(&ids, 16).unwrap()).unwrap();
@@ -107,13 +133,19 @@ fn output<S: ByteSource>(checkpoint: &Checkpoint<S>) -> Vec<f32> {
 
 /// How far the results of two files of one model are apart.
 fn apart(before: &[u8], after: &[u8], config: &[u8]) -> f64 {
-    let output =
-        |file: &[u8]| output(&block_on(checkpoint::open(sources(file.to_vec(), config), |_| {})).unwrap());
+    apart_by_config((before, config), (after, config))
+}
+
+/// How far the results of two models, each a file and its configuration, are apart.
+pub(crate) fn apart_by_config(before: (&[u8], &[u8]), after: (&[u8], &[u8])) -> f64 {
+    let output = |(file, config): (&[u8], &[u8])| {
+        output(&block_on(checkpoint::open(sources(file.to_vec(), config), |_| {})).unwrap())
+    };
     let expected: Vec<f64> = output(before).into_iter().map(f64::from).collect();
     furthest(&output(after), &expected)
 }
 
-fn outcome<'a>(
+pub(crate) fn outcome<'a>(
     report: &'a FoldReport,
     norm: &str,
     of: fn(&'a gammascope::report::fold::FoldedNorm) -> &'a FoldOutcome,
@@ -121,7 +153,7 @@ fn outcome<'a>(
     of(report.norms.iter().find(|one| one.name.ends_with(norm)).unwrap())
 }
 
-fn why(outcome: &FoldOutcome) -> &str {
+pub(crate) fn why(outcome: &FoldOutcome) -> &str {
     match outcome {
         FoldOutcome::Left { why } => why,
         other => panic!("{other:?}"),
@@ -309,7 +341,7 @@ fn a_model_with_two_stacks_is_refused() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/forward_images/whisper");
     let opened = block_on(inspect::open(families::sources(&folder), |_| {})).unwrap();
     let architecture = resolve(opened.checkpoint()).unwrap();
-    let error = plan(&opened.inspection, &architecture, BOTH).unwrap_err();
+    let error = plan(&opened, &architecture, BOTH).unwrap_err();
     assert!(error.to_string().contains("only models with one stack are folded"), "{error}");
 }
 
@@ -331,17 +363,17 @@ fn a_norm_whose_convention_is_not_certain_is_left() {
 
 // The command line.
 
-fn fold() -> Command {
+pub(crate) fn fold() -> Command {
     let mut command = Command::cargo_bin("gammascope").unwrap();
     command.arg("fold").env("COLUMNS", "1000");
     command
 }
 
-fn failure(command: &mut Command, code: i32) -> String {
+pub(crate) fn failure(command: &mut Command, code: i32) -> String {
     String::from_utf8(command.assert().code(code).get_output().stderr.clone()).unwrap()
 }
 
-fn names_in(folder: &Path) -> Vec<String> {
+pub(crate) fn names_in(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -382,7 +414,7 @@ fn a_folder_comes_out_whole_with_its_proof() {
 }
 
 /// The GPT-NeoX fixture in two shards with an index.
-fn shards(folder: &Path) {
+pub(crate) fn shards(folder: &Path) {
     let tensors = in_f32(&fixture("gpt_neox"));
     let (first, second): (Tensors, Tensors) = tensors.into_iter().partition(|(name, _)| name.contains(".0."));
     let names = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
