@@ -173,6 +173,7 @@ pub fn plan(
         not_centred,
         tensors: edits.iter().map(|(tensor, edit)| tensor_report(tensor, edit)).collect(),
         bytes: inspection.report.checkpoint.bytes,
+        repair: None,
         proof: None,
     };
     Ok(Plan { report, edits })

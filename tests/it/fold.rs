@@ -18,26 +18,26 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Tensors by name: dtype, shape and bytes.
-type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
+pub(crate) type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
 
 const NONE: Operations = Operations { scales: false, shifts: false, centre: false, canonical: false };
 const SCALES: Operations = Operations { scales: true, ..NONE };
 const SHIFTS: Operations = Operations { shifts: true, ..NONE };
 const BOTH: Operations = Operations { scales: true, shifts: true, ..NONE };
 const CENTRE: Operations = Operations { centre: true, ..NONE };
-const CANONICAL: Operations = Operations { canonical: true, ..NONE };
-const ALL: Operations = Operations { scales: true, shifts: true, centre: true, canonical: true };
+pub(crate) const CANONICAL: Operations = Operations { canonical: true, ..NONE };
+pub(crate) const ALL: Operations = Operations { scales: true, shifts: true, centre: true, canonical: true };
 
-fn fixture(family: &str) -> PathBuf {
+pub(crate) fn fixture(family: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/forward").join(family)
 }
 
-fn sample(name: &str) -> PathBuf {
+pub(crate) fn sample(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(name)
 }
 
 /// The tensors of a model, all in f32.
-fn in_f32(folder: &Path) -> Tensors {
+pub(crate) fn in_f32(folder: &Path) -> Tensors {
     let checkpoint = families::open(folder);
     let all: Vec<usize> = (0..checkpoint.tensors.len()).collect();
     let values = block_on(checkpoint.read(&all, |_, _| {}));
@@ -51,31 +51,31 @@ fn in_f32(folder: &Path) -> Tensors {
         .collect()
 }
 
-fn file(tensors: &Tensors) -> Vec<u8> {
+pub(crate) fn file(tensors: &Tensors) -> Vec<u8> {
     let views = tensors.iter().map(|(name, (dtype, shape, bytes))| {
         (name.as_str(), TensorView::new(*dtype, shape.clone(), bytes).unwrap())
     });
     serialize(views, None).unwrap()
 }
 
-fn values(tensors: &Tensors, name: &str) -> Vec<f32> {
+pub(crate) fn values(tensors: &Tensors, name: &str) -> Vec<f32> {
     tensors[name].2.chunks(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect()
 }
 
-fn set(tensors: &mut Tensors, name: &str, values: &[f32]) {
+pub(crate) fn set(tensors: &mut Tensors, name: &str, values: &[f32]) {
     tensors.get_mut(name).unwrap().2 = values.iter().flat_map(|value| value.to_le_bytes()).collect();
 }
 
-fn sources(weights: Vec<u8>, config: &[u8]) -> Vec<MemorySource> {
+pub(crate) fn sources(weights: Vec<u8>, config: &[u8]) -> Vec<MemorySource> {
     vec![MemorySource::new("model.safetensors", weights), MemorySource::new("config.json", config)]
 }
 
-fn config(folder: &Path) -> Vec<u8> {
+pub(crate) fn config(folder: &Path) -> Vec<u8> {
     std::fs::read(folder.join("config.json")).unwrap()
 }
 
 /// Folds a model in memory. Returns the report and the new file.
-fn folded(weights: &[u8], config: &[u8], operations: Operations) -> (FoldReport, Vec<u8>) {
+pub(crate) fn folded(weights: &[u8], config: &[u8], operations: Operations) -> (FoldReport, Vec<u8>) {
     let opened = block_on(inspect::open(sources(weights.to_vec(), config), |_| {})).unwrap();
     let checkpoint = opened.checkpoint();
     let architecture = resolve(checkpoint).unwrap();
@@ -88,7 +88,7 @@ fn folded(weights: &[u8], config: &[u8], operations: Operations) -> (FoldReport,
 }
 
 /// The logits of a model, or its last hidden states without a head.
-fn output<S: ByteSource>(checkpoint: &Checkpoint<S>) -> Vec<f32> {
+pub(crate) fn output<S: ByteSource>(checkpoint: &Checkpoint<S>) -> Vec<f32> {
     let architecture = resolve(checkpoint).unwrap();
     let ids = uniform(32, architecture.vocabulary);
     let pass = Pass::new(checkpoint, &architecture, Input::token_ids(&ids, 16).unwrap()).unwrap();
@@ -106,7 +106,7 @@ fn output<S: ByteSource>(checkpoint: &Checkpoint<S>) -> Vec<f32> {
 }
 
 /// How far the results of two files of one model are apart.
-fn apart(before: &[u8], after: &[u8], config: &[u8]) -> f64 {
+pub(crate) fn apart(before: &[u8], after: &[u8], config: &[u8]) -> f64 {
     let output =
         |file: &[u8]| output(&block_on(checkpoint::open(sources(file.to_vec(), config), |_| {})).unwrap());
     let expected: Vec<f64> = output(before).into_iter().map(f64::from).collect();
