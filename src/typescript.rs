@@ -18,6 +18,7 @@ use crate::report::comparison::{ComparedCheckpoint, Comparison, MatchedBy, SiteC
 use crate::report::contents::{Contents, Document};
 use crate::report::kernels::{ExportedKernel, KernelExport};
 use crate::report::measured::{Outcome, Outcomes};
+use crate::report::modulo_dead::{ModuloDead, ModuloDeadDifference, ReaderDifference};
 use crate::report::plan::{MachinePlan, MeasurementPlan, RunInput, RunOptions, RunPlan, RunSites};
 use crate::report::random_init::{RandomInit, RandomInitSite};
 use crate::report::scan::ScanLine;
@@ -128,6 +129,9 @@ fn declarations() -> String {
         MatchedBy,
         SiteComparison,
         UnpairedSite,
+        ModuloDead,
+        ModuloDeadDifference,
+        ReaderDifference,
         KernelExport,
         ExportedKernel,
         AdapterReport,

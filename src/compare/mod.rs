@@ -76,6 +76,7 @@ pub fn compare(before: &Inspection, after: &Inspection) -> Result<Comparison, Co
         sites,
         only_before,
         only_after,
+        modulo_dead: None,
         warnings: [("before", ours), ("after", theirs)]
             .into_iter()
             .flat_map(|(side, report)| {

@@ -5,13 +5,18 @@
 //! tensor of the model, so nothing else can read a norm. [`plan`](mod@plan) decides what is exact, and refuses the rest with a reason.
 //! `extend` adds an unembedding and biases, `rms_norm` turns LayerNorms into RMSNorms, and `modelling` writes the code for those.
 //! `change` is the mathematics of one matrix, [`write`](mod@write) streams a shard, with a new `header` where tensors come or go, and [`prove`](mod@prove) runs both checkpoints.
+//! [`modulo_dead`](mod@modulo_dead) compares two checkpoints in canonical form, and [`prune`](mod@prune) lists which widths could be cut.
+//! [`repair`](mod@repair) is the one that changes the function: it corrects scales that hold a 1 too many or too few.
 
 mod change;
 mod extend;
 mod header;
 mod modelling;
+pub mod modulo_dead;
 pub mod plan;
 pub mod prove;
+pub mod prune;
+pub mod repair;
 mod rms_norm;
 mod walk;
 pub mod write;
@@ -21,8 +26,11 @@ use half::{bf16, f16};
 use safetensors::Dtype;
 
 pub use header::index;
+pub use modulo_dead::modulo_dead;
 pub use plan::{Operations, Plan, plan};
 pub use prove::prove;
+pub use prune::prune;
+pub use repair::repair;
 pub use write::write_shard;
 
 /// Rounds a value to an element type. `None` for a type that is not rewritten.

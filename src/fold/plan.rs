@@ -251,6 +251,7 @@ pub fn plan<S: ByteSource>(
         files: files.iter().map(|(name, _)| name.clone()).collect(),
         tensors: changed.chain(new).collect(),
         bytes: inspection.report.checkpoint.bytes,
+        repair: None,
         proof: None,
     };
     Ok(Plan { report, edits, added, files })

@@ -15,7 +15,7 @@ use std::io::{self, Write};
 use std::ops::Range;
 
 /// Bytes that are read at once.
-const AT_ONCE: u64 = 8 << 20;
+pub(super) const AT_ONCE: u64 = 8 << 20;
 
 /// Why a shard could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -64,12 +64,7 @@ impl<'a> Rounding<'a> {
             };
             self.error += (stored - value).powi(2);
             self.size += value * value;
-            match dtype {
-                TensorType::Known(Dtype::F64) => bytes.extend(stored.to_le_bytes()),
-                TensorType::Known(Dtype::F16) => bytes.extend(f16::from_f64(stored).to_le_bytes()),
-                TensorType::Known(Dtype::BF16) => bytes.extend(bf16::from_f64(stored).to_le_bytes()),
-                _ => bytes.extend((stored as f32).to_le_bytes()),
-            }
+            push(dtype, stored, &mut bytes);
         }
         Ok(out.write_all(&bytes)?)
     }
@@ -77,6 +72,16 @@ impl<'a> Rounding<'a> {
     /// ‖rounded − exact‖/‖exact‖.
     fn relative(&self) -> f64 {
         if self.size > 0.0 { (self.error / self.size).sqrt() } else { 0.0 }
+    }
+}
+
+/// Adds the bytes of a value that is already rounded to its type.
+pub(super) fn push(dtype: &TensorType, stored: f64, bytes: &mut Vec<u8>) {
+    match dtype {
+        TensorType::Known(Dtype::F64) => bytes.extend(stored.to_le_bytes()),
+        TensorType::Known(Dtype::F16) => bytes.extend(f16::from_f64(stored).to_le_bytes()),
+        TensorType::Known(Dtype::BF16) => bytes.extend(bf16::from_f64(stored).to_le_bytes()),
+        _ => bytes.extend((stored as f32).to_le_bytes()),
     }
 }
 
@@ -199,7 +204,7 @@ async fn matrix<S: ByteSource>(
 }
 
 /// Reads a matrix in slices of whole lines and hands over each line with its number.
-async fn each_line<S: ByteSource>(
+pub(super) async fn each_line<S: ByteSource>(
     checkpoint: &Checkpoint<S>,
     tensor: &Tensor,
     map: &Linear,
@@ -220,7 +225,7 @@ async fn each_line<S: ByteSource>(
 }
 
 /// Reads values of a tensor.
-async fn read<S: ByteSource>(
+pub(super) async fn read<S: ByteSource>(
     checkpoint: &Checkpoint<S>,
     tensor: &Tensor,
     values: Range<u64>,

@@ -9,7 +9,7 @@ use crate::checkpoint::config::{Config, Scope};
 use crate::checkpoint::dtype::TensorType;
 use crate::checkpoint::{Format, TensorError};
 use crate::kernel::scale::Scale;
-use crate::norm::convention::{self, Convention, Seen};
+use crate::norm::convention::{self, Convention, LikelyOffset, Seen};
 use crate::norm::evidence;
 use crate::norm::{self, NormSite, unnamed, verdict};
 use crate::order;
@@ -24,7 +24,7 @@ use crate::source::{ByteSource, Transfer};
 impl<S: ByteSource> ReportBuilder<'_, S> {
     pub(super) fn report(mut self, stored: &[Stored]) -> Inspection {
         let judged = self.judge(stored);
-        let conventions = self.conventions(stored, &judged);
+        let (conventions, likely_offsets) = self.conventions(stored, &judged);
         let mut norms = Vec::with_capacity(self.sites.len());
         let mut scales = Vec::with_capacity(self.sites.len());
         let mut undecided = vec![None; self.sites.len()];
@@ -99,11 +99,15 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
         let shifts =
             stored.iter().map(|stored| stored.shift.as_ref().and_then(|shift| shift.clone().ok())).collect();
         let own_names = self.sites.iter().map(|site| site.name.clone()).collect();
-        Inspection { report, scales, shifts, own_names, undecided }
+        Inspection { report, scales, shifts, own_names, undecided, likely_offsets }
     }
 
-    /// The convention of each site, with a warning about those whose values contradict it.
-    fn conventions(&mut self, stored: &[Stored], judged: &[Judged]) -> Vec<Convention> {
+    /// The convention of each site, with a warning about those whose values contradict it, and what γ − w seems to be there.
+    fn conventions(
+        &mut self,
+        stored: &[Stored],
+        judged: &[Judged],
+    ) -> (Vec<Convention>, Vec<Option<LikelyOffset>>) {
         let (tensors, checkpoint) = (&self.checkpoint.tensors, self.checkpoint);
         let seen: Vec<Seen<'_>> = self
             .sites
@@ -119,11 +123,13 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
             })
             .collect();
         let (conventions, doubts) = convention::decide(&seen);
+        let mut likely = vec![None; self.sites.len()];
         for doubt in doubts {
+            doubt.sites.iter().for_each(|&site| likely[site] = Some(doubt.likely));
             let first = doubt.sites.first().map_or("", |&site| self.stored_name(&self.sites[site]));
             self.warn(WarningCode::ScaleOffByOne, first, doubt.message);
         }
-        conventions
+        (conventions, likely)
     }
 
     fn site(

@@ -13,6 +13,7 @@ mod weights;
 use crate::checkpoint::config::Scope;
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Tensor, TensorError};
 use crate::kernel::scale::Scale;
+use crate::norm::convention::LikelyOffset;
 use crate::norm::{self, Knowledge, NormSite};
 use crate::order;
 use crate::reader::{self, tied};
@@ -74,6 +75,8 @@ pub struct Inspection {
     pub own_names: Vec<String>,
     /// What each site of unknown convention stores: such a site has no γ.
     pub undecided: Vec<Option<Vec<f64>>>,
+    /// What γ − w seems to be at each site whose values contradict its convention.
+    pub likely_offsets: Vec<Option<LikelyOffset>>,
 }
 
 /// An inspected checkpoint that is still open.

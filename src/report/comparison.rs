@@ -1,5 +1,6 @@
 //! What two checkpoints have in common and what changed between them.
 
+use super::modulo_dead::ModuloDead;
 use super::{CheckpointSummary, KernelForm, ModelVerdict, NormKind, NormRole, Warning};
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,9 @@ pub struct Comparison {
     pub only_before: Vec<UnpairedSite>,
     /// Sites of the second without a counterpart, in network order.
     pub only_after: Vec<UnpairedSite>,
+    /// How far the readers of both are apart without their dead parts. Null if that was not asked for.
+    #[serde(default)]
+    pub modulo_dead: Option<ModuloDead>,
     /// The warnings of both inspections. `where` says which one.
     pub warnings: Vec<Warning>,
 }

@@ -1,6 +1,7 @@
 //! The schema of what `gammascope fold` did: which norms were folded, which tensors changed, and how far they were rounded.
 
 use super::NormKind;
+use super::repair::OffsetRepair;
 use serde::{Deserialize, Serialize};
 
 /// The schema name of every such report.
@@ -39,6 +40,9 @@ pub struct FoldReport {
     pub tensors: Vec<FoldedTensor>,
     /// Bytes of all shards.
     pub bytes: u64,
+    /// How wrong offsets of scales were repaired. Null if that was not asked for. Then the function changes, and no norm is listed.
+    #[serde(default)]
+    pub repair: Option<OffsetRepair>,
     /// Both checkpoints on the same tokens. Null if they were not run.
     pub proof: Option<FoldProof>,
 }
@@ -61,6 +65,8 @@ pub enum FoldOperation {
     AddBiases,
     /// RMSNorms take the place of LayerNorms.
     RmsNorm,
+    /// Scales that hold a 1 too many or too few are stored as the family's code expects. This changes the function.
+    RepairOffset,
 }
 
 /// What became of a part of a norm.

@@ -13,22 +13,31 @@ const BETTER_THAN_A_GUESS: f64 = 1.0;
 /// Whether the better loss is still about that of a guess among `vocabulary` tokens. Then the weights are untrained, or the tokens belong
 /// to another model. Which kind costs less is then an accident of the weights, and may be the same for all tokens.
 pub fn is_a_guess(loss: &KindByLoss, vocabulary: usize) -> bool {
-    let best = loss.layernorm.min(loss.rmsnorm);
-    best.is_nan() || best > (vocabulary as f64).ln() - BETTER_THAN_A_GUESS
+    is_about_a_guess(loss.layernorm.min(loss.rmsnorm), vocabulary)
+}
+
+/// Whether a loss in nats is still about that of a guess among `vocabulary` tokens.
+pub fn is_about_a_guess(loss: f64, vocabulary: usize) -> bool {
+    loss.is_nan() || loss > (vocabulary as f64).ln() - BETTER_THAN_A_GUESS
+}
+
+/// Returns the mean of `first` − `second`, losses (nats) of the same tokens in sequences of `sequence`, and its standard error. Losses
+/// within a sequence are correlated, so the standard error is the greater of that over tokens and that over sequences. `None` for fewer
+/// than two tokens, or if the numbers of losses differ.
+pub fn paired(first: &[f64], second: &[f64], sequence: usize) -> Option<(f64, f64)> {
+    let tokens = first.len();
+    if tokens < 2 || second.len() != tokens {
+        return None;
+    }
+    let differences: Vec<f64> = first.iter().zip(second).map(|(first, second)| first - second).collect();
+    let by_sequence: Vec<f64> = differences.chunks_exact(sequence.clamp(1, tokens)).map(mean).collect();
+    Some((mean(&differences), standard_error(&differences).max(standard_error(&by_sequence))))
 }
 
 /// Compares the losses (nats) of the same tokens under both kinds, token by token. `sequence` is the number of tokens of a sequence.
-/// Losses within a sequence are correlated, so the standard error is the greater of that over tokens and that over sequences. `None` for
-/// fewer than two tokens, or if the numbers of losses differ.
+/// `None` for fewer than two tokens, or if the numbers of losses differ.
 pub fn kind_by_loss(layernorm: &[f64], rmsnorm: &[f64], sequence: usize) -> Option<KindByLoss> {
-    let tokens = layernorm.len();
-    if tokens < 2 || rmsnorm.len() != tokens {
-        return None;
-    }
-    let differences: Vec<f64> = layernorm.iter().zip(rmsnorm).map(|(layer, rms)| layer - rms).collect();
-    let by_sequence: Vec<f64> = differences.chunks_exact(sequence.clamp(1, tokens)).map(mean).collect();
-    let standard_error = standard_error(&differences).max(standard_error(&by_sequence));
-    let difference = mean(&differences);
+    let (difference, standard_error) = paired(layernorm, rmsnorm, sequence)?;
     let kind = if !(difference.abs() >= ENOUGH * standard_error && difference != 0.0) {
         NormKind::Unknown
     } else if difference < 0.0 {
@@ -41,7 +50,7 @@ pub fn kind_by_loss(layernorm: &[f64], rmsnorm: &[f64], sequence: usize) -> Opti
         rmsnorm: mean(rmsnorm),
         difference,
         standard_error,
-        tokens: tokens as u64,
+        tokens: layernorm.len() as u64,
         kind,
     })
 }

@@ -33,7 +33,8 @@ pub fn document(inspection: &Inspection, choice: Choice, made: &str) -> Result<S
     }
     let (scales, shifts) = (inspection.scales.clone(), inspection.shifts.clone());
     let (own_names, undecided) = (inspection.own_names.clone(), inspection.undecided.clone());
-    let inspection = Inspection { report, scales, shifts, own_names, undecided };
+    let likely_offsets = inspection.likely_offsets.clone();
+    let inspection = Inspection { report, scales, shifts, own_names, undecided, likely_offsets };
     let report = &inspection.report;
     // `</script>` in a name must not end the element. JSON reads the escape as the same character.
     let data = serde_json::to_string(report).map_err(content)?.replace('<', "\\u003c");

@@ -159,8 +159,9 @@ impl Shared {
             .collect();
         let none = || self.report.norms.iter().map(|_| None).collect();
         let (shifts, undecided) = (none(), none());
+        let likely_offsets = vec![None; self.report.norms.len()];
         let own_names = self.report.norms.iter().map(|norm| norm.name.clone()).collect();
-        Inspection { report: self.report, scales, shifts, own_names, undecided }
+        Inspection { report: self.report, scales, shifts, own_names, undecided, likely_offsets }
     }
 }
 

@@ -204,6 +204,11 @@ pub(crate) struct Compare {
     pub(crate) after: PathBuf,
     #[command(flatten)]
     pub(crate) reading: Reading,
+    /// Also compare the maps that read norms, as stored and without what they read along the dead directions of their norms, as
+    /// `fold --canonical` removes it. This reads all weights. Both checkpoints must be safetensors on this machine, of a model that
+    /// `verify` can run.
+    #[arg(long)]
+    pub(crate) modulo_dead: bool,
     /// Outputs of the norms of BEFORE, as for `measure`. Their sites are measured, and the depths compared.
     #[arg(long, value_name = "FILE")]
     pub(crate) activations_before: Option<PathBuf>,
@@ -263,14 +268,14 @@ pub(crate) enum ToNorm {
 /// Options of `fold`.
 #[derive(Debug, Args)]
 #[command(group(
-    clap::ArgGroup::new("what").required(true).multiple(true).args(["scales", "shifts", "centre", "canonical", "untie", "to"])
+    clap::ArgGroup::new("what").required(true).multiple(true).args(["scales", "shifts", "centre", "canonical", "untie", "to", "prune", "repair_offset"])
 ))]
 pub(crate) struct Fold {
     /// The checkpoint on this machine: a safetensors file, an index.json or a folder, with its config.json.
     #[arg(value_name = "CHECKPOINT")]
     pub(crate) checkpoint: PathBuf,
     /// The folder to write. It must not exist yet.
-    #[arg(short, long, value_name = "FOLDER", required_unless_present = "dry_run")]
+    #[arg(short, long, value_name = "FOLDER", required_unless_present_any = ["dry_run", "prune"])]
     pub(crate) output: Option<PathBuf>,
     /// Multiply the scales of norms into the maps that read them: W ← W diag γ, γ ← 1.
     #[arg(long)]
@@ -295,6 +300,21 @@ pub(crate) struct Fold {
     /// RMSNorms, or code for transformers beside the weights.
     #[arg(long, value_name = "NORM")]
     pub(crate) to: Option<ToNorm>,
+    /// Store scales as the code of the family expects, where a conversion left out the 1 of 1 + w, added it once too often, or did so at
+    /// some norms only. The versions are run on a text, and the result is written only if one predicts it clearly best.
+    #[arg(long, conflicts_with_all = ["scales", "shifts", "centre", "canonical", "untie", "add_biases", "to", "prove", "prune"])]
+    pub(crate) repair_offset: bool,
+    /// The UTF-8 text for --repair-offset, with the tokenizer.json beside the weights. The default is a sample text.
+    #[arg(long, value_name = "FILE", requires = "repair_offset", conflicts_with = "ids")]
+    pub(crate) text: Option<PathBuf>,
+    /// The token ids of a text for --repair-offset: whole numbers, separated by spaces, commas or line ends.
+    #[arg(long, value_name = "FILE", requires = "repair_offset")]
+    pub(crate) ids: Option<PathBuf>,
+    /// Only list which widths could be cut without changing the function, with the parameters that each cut would save: channels whose
+    /// scale is zero, columns of zeros, hidden units without an effect, and channels of the residual stream that nothing writes. This
+    /// changes nothing.
+    #[arg(long, conflicts_with_all = ["output", "scales", "shifts", "centre", "canonical", "untie", "add_biases", "to", "prove", "dry_run"])]
+    pub(crate) prune: bool,
     /// Then run the original and the result on the same 128 token ids, and keep the result only if they differ by rounding.
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) prove: bool,
@@ -304,7 +324,7 @@ pub(crate) struct Fold {
     /// List every norm, instead of one row for norms of like name.
     #[arg(long)]
     pub(crate) all: bool,
-    /// Print the report (schema gammascope.fold/1) instead of a table.
+    /// Print the report (schema gammascope.fold/1, with --prune gammascope.prune/1) instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -5,9 +5,9 @@ use super::grid::{ABSENT, Grid, number, text};
 use super::measure::{self, measured};
 use super::screen::{self, Screen};
 use super::summary::{self, QUIET, SITES, STRONG, printable};
-use super::{UNREADABLE, complain, leave, like, open, print_json, progress};
+use super::{UNREADABLE, complain, files, leave, like, modulo_dead, open, print_json, progress};
 use gammascope::compare::{compare, degrees};
-use gammascope::inspect::Inspection;
+use gammascope::inspect::Opened;
 use gammascope::report::comparison::{Comparison, MatchedBy, SiteComparison, UnpairedSite};
 use gammascope::run::device::GramDevice;
 use std::io::{self, Write};
@@ -16,13 +16,8 @@ use std::process::ExitCode;
 
 pub(crate) fn run(options: &Compare) -> ExitCode {
     let mut line = progress::Line::new();
-    let both =
-        at(&options.before, options.activations_before.as_deref(), options, &mut line).and_then(|before| {
-            Ok((before, at(&options.after, options.activations_after.as_deref(), options, &mut line)?))
-        });
+    let comparison = compared(options, &mut line);
     line.clear();
-    let comparison =
-        both.and_then(|(before, after)| compare(&before, &after).map_err(|error| error.to_string()));
     let comparison = match comparison {
         Ok(comparison) => comparison,
         Err(message) => return complain(&message, UNREADABLE),
@@ -35,20 +30,30 @@ pub(crate) fn run(options: &Compare) -> ExitCode {
     leave(written, options.strict && !comparison.warnings.is_empty())
 }
 
+fn compared(options: &Compare, line: &mut progress::Line) -> Result<Comparison, String> {
+    let before = at(&options.before, options.activations_before.as_deref(), options, line)?;
+    let after = at(&options.after, options.activations_after.as_deref(), options, line)?;
+    let mut comparison = compare(&before.inspection, &after.inspection).map_err(|error| error.to_string())?;
+    if options.modulo_dead {
+        comparison.modulo_dead = Some(modulo_dead::found(&before, &after, line)?);
+    }
+    Ok(comparison)
+}
+
 /// Opens one of the two checkpoints, and measures it if there are activations of it.
 fn at(
     path: &Path,
     activations: Option<&Path>,
     options: &Compare,
     line: &mut progress::Line,
-) -> Result<Inspection, String> {
+) -> Result<Opened<files::File>, String> {
     let mut opened = open::at(&[path.to_owned()], &options.reading, line)?;
     if let Some(activations) = activations {
         let measured = measured(&opened.inspection, activations, None, &GramDevice::cpu(), line)?;
         let (verification, warnings) = measured.verification()?;
         opened.verify(verification, warnings);
     }
-    Ok(opened.inspection)
+    Ok(opened)
 }
 
 fn write(out: &mut Screen<impl Write>, comparison: &Comparison, all: bool) -> io::Result<()> {
@@ -78,6 +83,9 @@ fn write(out: &mut Screen<impl Write>, comparison: &Comparison, all: bool) -> io
     }
     for (side, sites) in [("before", &comparison.only_before), ("after", &comparison.only_after)] {
         unpaired(out, side, sites, all)?;
+    }
+    if let Some(modulo_dead) = &comparison.modulo_dead {
+        modulo_dead::write(out, modulo_dead, all)?;
     }
     for warning in &comparison.warnings {
         summary::warning(out, warning)?;

@@ -45,7 +45,8 @@ pub(crate) const COMPARE: &str = "\
 Examples:
   gammascope compare base/ tuned/
   gammascope compare model/ model.Q8_0.gguf     # is the conversion right?
-  gammascope compare step-1000/ step-2000/ --all";
+  gammascope compare step-1000/ step-2000/ --all
+  gammascope compare model/ folded/ --modulo-dead  # is the rest the same?";
 
 /// Examples of `export`.
 pub(crate) const EXPORT: &str = "\
@@ -66,7 +67,9 @@ Examples:
   gammascope fold model/ --scales --shifts --dry-run   # what would change
   gammascope fold model/ -o folded/ --scales --shifts --prove
   gammascope fold gpt2/ -o centred/ --centre
-  gammascope fold all-MiniLM-L6-v2/ -o clean/ --canonical";
+  gammascope fold all-MiniLM-L6-v2/ -o clean/ --canonical
+  gammascope fold model/ --prune                # which widths could be cut
+  gammascope fold broken/ -o repaired/ --repair-offset  # a wrong 1 of 1 + w";
 
 /// Examples of `adapter`.
 pub(crate) const ADAPTER: &str = "\

@@ -5,11 +5,14 @@ use super::grid::{ABSENT, Grid, text};
 use super::output::{PartFolder, free_bytes};
 use super::screen::{self, Screen};
 use super::summary::{QUIET, STRONG, printable};
-use super::{DIFFERS, UNREADABLE, USAGE, complain, files, leave, like, open, print_json, progress};
+use super::{
+    DIFFERS, UNREADABLE, USAGE, complain, files, leave, like, open, print_json, progress, prune, repair,
+};
 use gammascope::checkpoint::{self, Checkpoint, Format};
 use gammascope::fold::prove::Moved;
 use gammascope::fold::{Operations, Plan, index, plan, prove, write_shard};
-use gammascope::model::resolve;
+use gammascope::inspect::Opened;
+use gammascope::model::{Architecture, resolve};
 use gammascope::report::NormKind;
 use gammascope::report::fold::{FoldDifference, FoldOutcome, FoldProof, FoldReport, FoldedNorm};
 use gammascope::source::ByteSource;
@@ -29,9 +32,12 @@ const BESIDE: [&str; 10] = ["json", "jinja", "md", "model", "py", "tiktoken", "t
 const INDEX: &str = ".safetensors.index.json";
 
 /// A message and its exit code.
-type Failure = (String, u8);
+pub(crate) type Failure = (String, u8);
 
 pub(crate) fn run(options: &Fold) -> ExitCode {
+    if options.prune {
+        return prune::run(options);
+    }
     let mut line = progress::Line::new();
     let outcome = fold(options, &mut line);
     line.clear();
@@ -41,34 +47,46 @@ pub(crate) fn run(options: &Fold) -> ExitCode {
     }
 }
 
-fn unreadable(error: impl std::fmt::Display) -> Failure {
+pub(crate) fn unreadable(error: impl std::fmt::Display) -> Failure {
     (error.to_string(), UNREADABLE)
 }
 
-fn fold(options: &Fold, line: &mut progress::Line) -> Result<FoldReport, Failure> {
-    let input = &options.checkpoint;
+/// Opens a whole checkpoint on this machine whose readers are all known.
+pub(crate) fn known(
+    input: &Path,
+    line: &mut progress::Line,
+) -> Result<(Opened<files::File>, Architecture), Failure> {
     if !input.exists() {
         return Err(unreadable(format!(
             "`{}` is not a path on this machine; fold rewrites local files, so download the checkpoint first",
             input.display()
         )));
     }
-    let output = options.output.as_deref().filter(|_| !options.dry_run);
-    if let Some(output) = output {
-        is_free(input, output)?;
-    }
     let opened = open::inspected(sources(input, line)?, line).map_err(unreadable)?;
-    let checkpoint = opened.checkpoint();
-    is_whole(checkpoint)?;
-    let architecture = resolve(checkpoint).map_err(|error| {
+    is_whole(opened.checkpoint())?;
+    let architecture = resolve(opened.checkpoint()).map_err(|error| {
         unreadable(format!(
             "fold needs to know everything that reads a norm, so it works on the models that `gammascope verify` can run: {error}"
         ))
     })?;
+    Ok((opened, architecture))
+}
+
+fn fold(options: &Fold, line: &mut progress::Line) -> Result<FoldReport, Failure> {
+    let input = &options.checkpoint;
+    let output = options.output.as_deref().filter(|_| !options.dry_run);
+    if let Some(output) = output.filter(|_| input.exists()) {
+        is_free(input, output)?;
+    }
+    let (opened, architecture) = known(input, line)?;
+    let checkpoint = opened.checkpoint();
     let Fold { scales, shifts, centre, canonical, untie, add_biases, .. } = *options;
     let rms_norm = options.to == Some(ToNorm::RmsNorm);
     let operations = Operations { scales, shifts, centre, canonical, untie, add_biases, rms_norm };
-    let mut plan = plan(&opened, &architecture, operations).map_err(unreadable)?;
+    let mut plan = match options.repair_offset {
+        true => repair::planned(&opened, &architecture, options, line)?,
+        false => plan(&opened, &architecture, operations).map_err(unreadable)?,
+    };
     let Some(output) = output.filter(|_| !plan.is_empty()) else { return Ok(plan.report) };
     let part = written(checkpoint, &mut plan, input, output, line)?;
     if options.prove {
@@ -87,7 +105,7 @@ fn fold(options: &Fold, line: &mut progress::Line) -> Result<FoldReport, Failure
     Ok(plan.report)
 }
 
-fn sources(input: &Path, line: &mut progress::Line) -> Result<Vec<files::File>, Failure> {
+pub(crate) fn sources(input: &Path, line: &mut progress::Line) -> Result<Vec<files::File>, Failure> {
     let nowhere = Remote { hub: String::new(), token: None };
     files::sources(&[input.to_owned()], &nowhere, line).map_err(unreadable)
 }
@@ -286,10 +304,15 @@ fn write(out: &mut Screen<impl Write>, report: &FoldReport, options: &Fold) -> i
             printable(&report.checkpoint)
         )?,
     }
-    norms(out, report, options.all)?;
-    reasons(out, report)?;
-    writers(out, report)?;
-    structure(out, report)?;
+    match &report.repair {
+        Some(repair) => repair::write(out, repair, options.all)?,
+        None => {
+            norms(out, report, options.all)?;
+            reasons(out, report)?;
+            writers(out, report)?;
+            structure(out, report)?;
+        }
+    }
     let worst = report.tensors.iter().filter_map(|tensor| Some((tensor.rounding?, &tensor.name)));
     if let Some((rounding, name)) = worst.max_by(|a, b| a.0.total_cmp(&b.0)) {
         writeln!(

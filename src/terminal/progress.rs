@@ -74,6 +74,21 @@ impl Line {
         self.show_count("moving readers", done, total);
     }
 
+    /// Shows how many matrices have been searched for zeros.
+    pub(crate) fn show_matrices(&mut self, done: usize, total: usize) {
+        self.show_count("reading matrices", done, total);
+    }
+
+    /// Shows how many versions of a checkpoint have been run.
+    pub(crate) fn show_versions(&mut self, done: usize, total: usize) {
+        self.show_count("running versions", done, total);
+    }
+
+    /// Shows how many readers have been compared.
+    pub(crate) fn show_readers(&mut self, done: usize, total: usize) {
+        self.show_count("comparing readers", done, total);
+    }
+
     /// Shows how many checkpoints have been inspected.
     pub(crate) fn show_checkpoints(&mut self, done: usize, total: usize) {
         self.show_count("inspecting checkpoints", done, total);

@@ -120,14 +120,20 @@ fn verified<S: ByteSource>(
     Ok(opened.inspection.report)
 }
 
+/// Reads the text or the token ids that the user chose.
+pub(crate) fn text_or_ids(text: Option<&Path>, ids: Option<&Path>) -> Result<Option<Choice>, String> {
+    match (text, ids) {
+        (Some(file), _) => read(file, |name, bytes| Choice::Text { name, bytes }).map(Some),
+        (None, Some(file)) => read(file, |name, bytes| Choice::Ids { name, bytes }).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
 /// Makes the request from the options.
 fn request(options: &Verify) -> Result<Request, String> {
     let Verify { tokens, sequence, blocks, preservation, .. } = *options;
-    let choice = match (&options.text, &options.ids) {
-        (Some(file), _) => Some(read(file, |name, bytes| Choice::Text { name, bytes })?),
-        (_, Some(file)) => Some(read(file, |name, bytes| Choice::Ids { name, bytes })?),
-        _ => options.uniform.then_some(Choice::Uniform),
-    };
+    let chosen = text_or_ids(options.text.as_deref(), options.ids.as_deref())?;
+    let choice = chosen.or_else(|| options.uniform.then_some(Choice::Uniform));
     let sites = match options.sites {
         SiteChoice::Final => Sites::Final,
         SiteChoice::All => Sites::All,

@@ -34,7 +34,7 @@ const SCALES: Operations = Operations { scales: true, ..NONE };
 const SHIFTS: Operations = Operations { shifts: true, ..NONE };
 const BOTH: Operations = Operations { scales: true, shifts: true, ..NONE };
 const CENTRE: Operations = Operations { centre: true, ..NONE };
-const CANONICAL: Operations = Operations { canonical: true, ..NONE };
+pub(crate) const CANONICAL: Operations = Operations { canonical: true, ..NONE };
 pub(crate) const ALL: Operations =
     Operations { scales: true, shifts: true, centre: true, canonical: true, ..NONE };
 
@@ -72,7 +72,7 @@ pub(crate) fn values(tensors: &Tensors, name: &str) -> Vec<f32> {
     tensors[name].2.chunks(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect()
 }
 
-fn set(tensors: &mut Tensors, name: &str, values: &[f32]) {
+pub(crate) fn set(tensors: &mut Tensors, name: &str, values: &[f32]) {
     tensors.get_mut(name).unwrap().2 = values.iter().flat_map(|value| value.to_le_bytes()).collect();
 }
 
@@ -85,7 +85,7 @@ pub(crate) fn config(folder: &Path) -> Vec<u8> {
 }
 
 /// Folds a model in memory. Returns the report and the new file.
-fn folded(weights: &[u8], config: &[u8], operations: Operations) -> (FoldReport, Vec<u8>) {
+pub(crate) fn folded(weights: &[u8], config: &[u8], operations: Operations) -> (FoldReport, Vec<u8>) {
     let (plan, file) = written(weights, config, operations).unwrap();
     (plan.report, file)
 }
@@ -132,7 +132,7 @@ pub(crate) fn output<S: ByteSource>(checkpoint: &Checkpoint<S>) -> Vec<f32> {
 }
 
 /// How far the results of two files of one model are apart.
-fn apart(before: &[u8], after: &[u8], config: &[u8]) -> f64 {
+pub(crate) fn apart(before: &[u8], after: &[u8], config: &[u8]) -> f64 {
     apart_by_config((before, config), (after, config))
 }
 

@@ -15,7 +15,8 @@ fn imports() -> BTreeMap<Module, BTreeSet<Module>> {
         .filter_map(|file| {
             let path = file.strip_prefix(&root).unwrap().with_extension("");
             let mut module: Module = path.iter().map(|part| part.to_str().unwrap().to_owned()).collect();
-            if matches!(module[0].as_str(), "bin" | "lib" | "terminal" | "typescript") || module.last().unwrap() == "tests"
+            if matches!(module[0].as_str(), "bin" | "lib" | "terminal" | "typescript")
+                || module.last().unwrap() == "tests"
             {
                 return None;
             }

@@ -39,11 +39,22 @@ pub struct Seen<'a> {
     pub mlx: bool,
 }
 
+/// What γ − w seems to be at a site of unknown convention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LikelyOffset {
+    /// γ − w. A whole number.
+    pub offset: i8,
+    /// Whether the site's own values show it. Otherwise other norms are like this, and nothing shows that this one is not.
+    pub shown: bool,
+}
+
 /// Sites whose values contradict what is known about them, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Doubt {
     /// Indices of the sites, ascending.
     pub sites: Vec<usize>,
+    /// What γ − w seems to be at these sites.
+    pub likely: LikelyOffset,
     /// The sentence that the report shows.
     pub message: String,
 }
@@ -245,13 +256,13 @@ impl Decided<'_> {
         evidence: &str,
     ) {
         let Some(first) = these.first() else { return };
-        let (looks, why) = match (claims_one, lies) {
+        let (looks, offset, why) = match (claims_one, lies) {
             (true, Lies::OneAbove) => {
-                ("γ itself", "A conversion added the 1, and code that adds it again has a 1 too many")
+                ("γ itself", 0, "A conversion added the 1, and code that adds it again has a 1 too many")
             }
-            (true, _) => ("γ − 2", "A conversion subtracted 1, or subtracted it twice"),
-            (false, Lies::OneAbove) => ("γ + 1", "A conversion added a 1 that the code does not expect"),
-            (false, _) => ("γ − 1", "Either the code adds a 1, or a conversion left it out"),
+            (true, _) => ("γ − 2", 2, "A conversion subtracted 1, or subtracted it twice"),
+            (false, Lies::OneAbove) => ("γ + 1", -1, "A conversion added a 1 that the code does not expect"),
+            (false, _) => ("γ − 1", 1, "Either the code adds a 1, or a conversion left it out"),
         };
         let seem = if evidence == OPEN { "may be" } else { "look like" };
         let unlike = if others.is_empty() || evidence == OPEN { "" } else { ", unlike the others" };
@@ -281,7 +292,8 @@ impl Decided<'_> {
             self.conventions[member.index] =
                 Convention { convention: ScaleConvention::Unknown, reason: reason.clone() };
         }
-        self.doubts.push(Doubt { sites: these.iter().map(|member| member.index).collect(), message });
+        let likely = LikelyOffset { offset, shown: evidence != OPEN };
+        self.doubts.push(Doubt { sites: these.iter().map(|member| member.index).collect(), likely, message });
     }
 }
 
