@@ -9,7 +9,7 @@ use super::walk::{Site, Walk};
 use super::write::{WriteError, each_line, read};
 use crate::checkpoint::{Checkpoint, Tensor};
 use crate::inspect::Opened;
-use crate::model::architecture::{Architecture, FeedForward, Gated, GatedInputs, Linear, Norm};
+use crate::model::architecture::{Architecture, Experts, FeedForward, Gated, GatedInputs, Linear, Norm};
 use crate::model::operation::{Activation, Centring, Layout};
 use crate::report::fold::{FoldOutcome, FoldedNorm};
 use crate::report::prune::{PrunableWidth, PruneReason, PruneReport, SCHEMA, UncutNorm};
@@ -121,19 +121,21 @@ fn hidden(architecture: &Architecture) -> Vec<Hidden> {
                 plus_one: false,
             }),
             FeedForward::Gated(gated) => all.extend(of_gated(architecture, gated, None)),
-            FeedForward::Experts { experts, shared, .. } => {
-                let numbered = experts.iter().enumerate().map(|(at, expert)| (expert, Some(at)));
-                let shared = shared.iter().map(|shared| (&shared.expert, None));
-                all.extend(
-                    numbered.chain(shared).filter_map(|(gated, at)| of_gated(architecture, gated, at)),
-                );
-            }
+            FeedForward::Experts(experts) => all.extend(of_experts(architecture, experts)),
         }
+        let beside = block.beside.iter().flat_map(|beside| of_experts(architecture, &beside.experts));
+        all.extend(beside);
     }
     // Blocks may share their maps.
     let mut seen = BTreeSet::new();
     all.retain(|hidden| seen.insert(key(&hidden.down)));
     all
+}
+
+fn of_experts(architecture: &Architecture, experts: &Experts) -> Vec<Hidden> {
+    let numbered = experts.all.iter().enumerate().map(|(at, expert)| (expert, Some(at)));
+    let shared = experts.shared.iter().map(|shared| (&shared.expert, None));
+    numbered.chain(shared).filter_map(|(gated, at)| of_gated(architecture, gated, at)).collect()
 }
 
 fn of_gated(architecture: &Architecture, gated: &Gated, expert: Option<usize>) -> Option<Hidden> {

@@ -149,8 +149,9 @@ fn the_command_states_the_losses_and_writes_only_what_is_right() {
     let ids: Vec<String> = gammascope::text::ids::uniform(512, 256).iter().map(u32::to_string).collect();
     let list = work.path().join("ids.txt");
     std::fs::write(&list, ids.join(" ")).unwrap();
-    let run = fold().arg(&model).args(["--repair-offset", "-o"]).arg(&other).arg("--ids").arg(&list);
-    let run = run.assert().code(2);
+    let mut command = fold();
+    command.arg(&model).args(["--repair-offset", "-o"]).arg(&other).arg("--ids").arg(&list);
+    let run = command.assert().code(2);
     let error = String::from_utf8(run.get_output().stderr.clone()).unwrap();
     assert!(error.contains("better than a guess") && !other.exists(), "{error}");
     fold().arg(&model).args(["--scales", "--dry-run", "--ids"]).arg(&list).assert().code(1);
