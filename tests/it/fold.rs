@@ -72,7 +72,7 @@ pub(crate) fn values(tensors: &Tensors, name: &str) -> Vec<f32> {
     tensors[name].2.chunks(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect()
 }
 
-fn set(tensors: &mut Tensors, name: &str, values: &[f32]) {
+pub(crate) fn set(tensors: &mut Tensors, name: &str, values: &[f32]) {
     tensors.get_mut(name).unwrap().2 = values.iter().flat_map(|value| value.to_le_bytes()).collect();
 }
 
