@@ -44,15 +44,23 @@ pub(super) fn write(extended: &Extended, walk: &Walk<'_>) -> Result<(Config, (St
     config.set(NORM_FIELD.0, NORM_FIELD.1.into());
     let auto = json!({"AutoConfig": format!("{module}.RmsNormConfig"), "AutoModelForCausalLM": format!("{module}.{own_class}")});
     config.set("auto_map", auto);
-    let text = text(family, class, norm.epsilon, norm.one_plus, &biases(extended));
+    let text = text(family, class, norm.epsilon, &biases(extended));
     Ok((config, (FILE.to_owned(), text.into_bytes())))
 }
 
-/// The modules that got a bias, with N for numbers.
-fn biases(extended: &Extended) -> Vec<String> {
-    let mut modules: Vec<String> = Vec::new();
+/// Whether the unembedding got a bias, and the other modules that did, with N for numbers.
+fn biases(extended: &Extended) -> (bool, Vec<String>) {
+    let architecture = &extended.architecture;
+    let of_head = architecture.head.as_ref().and_then(|head| head.unembedding.bias);
+    let of_head = of_head.map(|bias| architecture.tensors[bias].name.as_str());
+    let (mut head, mut modules) = (false, Vec::new());
     for added in &extended.added {
-        let Some(module) = added.tensor.name.strip_suffix(".bias") else { continue };
+        let name = added.tensor.name.as_str();
+        let Some(module) = name.strip_suffix(".bias") else { continue };
+        if Some(name) == of_head {
+            head = true;
+            continue;
+        }
         let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
         let parts: Vec<&str> =
             module.split('.').map(|part| if is_number(part) { "N" } else { part }).collect();
@@ -61,17 +69,13 @@ fn biases(extended: &Extended) -> Vec<String> {
             modules.push(module);
         }
     }
-    modules
+    (head, modules)
 }
 
-fn text(family: &str, class: &str, epsilon: f32, one_plus: bool, biases: &[String]) -> String {
+fn text(family: &str, class: &str, epsilon: f32, (head, biases): &(bool, Vec<String>)) -> String {
     let [field, value] = <[&str; 2]>::from(NORM_FIELD);
-    let biases: Vec<String> = biases.iter().map(|module| format!("\".{module}\"")).collect();
-    let biases = match biases.as_slice() {
-        [one] => format!("({one},)"),
-        several => format!("({})", several.join(", ")),
-    };
-    let stored = if one_plus { "1 + self.weight" } else { "self.weight" };
+    let head = if *head { "True" } else { "False" };
+    let biases: String = biases.iter().map(|module| format!("\".{module}\", ")).collect();
     format!(
         r#""""{class} with RMSNorms in the place of its LayerNorms, written by `gammascope fold --to rmsnorm`.
 
@@ -84,13 +88,16 @@ Load it with AutoModelForCausalLM.from_pretrained(FOLDER, trust_remote_code=True
 import torch
 from transformers import {class}
 
-# Modules without a bias in {class} that have one here, with N for numbers.
-BIASES = {biases}
+# Whether the unembedding has a bias only here, and the other modules of which this is so, with N for numbers.
+HEAD_BIAS = {head}
+BIASES = ({biases})
 
-
-class RmsNorm(torch.nn.RMSNorm):
-    def forward(self, x):
-        return torch.nn.functional.rms_norm(x, self.normalized_shape, {stored}, self.eps)
+try:  # transformers 5 knows other names of some tensors, by the class.
+    from transformers.conversion_mapping import get_checkpoint_conversion_mapping, register_checkpoint_conversion_mapping
+    if names := get_checkpoint_conversion_mapping("{class}"):
+        register_checkpoint_conversion_mapping("RmsNorm{class}", names, overwrite=True)
+except ImportError:
+    pass
 
 
 class RmsNormConfig({class}.config_class):
@@ -102,12 +109,15 @@ class RmsNorm{class}({class}):
 
     def __init__(self, config):
         super().__init__(config)
+        biased = [self.get_output_embeddings()] if HEAD_BIAS else []
         for path, module in list(self.named_modules()):
             parent, _, name = path.rpartition(".")
             if "LayerNorm" in type(module).__name__:
-                setattr(self.get_submodule(parent), name, RmsNorm(module.weight.shape, eps={epsilon:e}))
+                setattr(self.get_submodule(parent), name, torch.nn.RMSNorm(module.weight.shape, eps={epsilon:e}))
             elif ("." + ".".join("N" if part.isdigit() else part for part in path.split("."))).endswith(BIASES):
-                module.bias = torch.nn.Parameter(torch.zeros(module.weight.shape[0]))
+                biased.append(module)
+        for module in biased:
+            module.bias = torch.nn.Parameter(torch.zeros(module.weight.shape[0]))
         self.post_init()
 "#
     )

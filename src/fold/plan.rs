@@ -2,7 +2,7 @@
 
 use super::change::{Change, Dead, lines};
 use super::extend::{Added, Biases, Extended};
-use super::rms_norm;
+use super::rms_norm::{self, Outcomes};
 use super::rounded;
 use super::walk::{Reader, Site, Walk};
 use crate::checkpoint::Tensor;
@@ -264,15 +264,6 @@ fn json(config: &Config) -> Vec<u8> {
     let mut text = serde_json::to_vec_pretty(config.fields()).unwrap_or_default();
     text.push(b'\n');
     text
-}
-
-/// What was planned for norms and writers.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Outcomes<'a> {
-    /// In the order of the sites of the walk.
-    pub(super) norms: &'a [FoldedNorm],
-    pub(super) writers: &'a [FoldedWriter],
-    pub(super) not_centred: Option<&'a str>,
 }
 
 impl Added {
@@ -562,10 +553,16 @@ impl Planner<'_> {
 
     /// Stores the new scale and shift of a norm.
     fn store(&mut self, norm: &Norm, parts: &Parts, scale: bool, shift: bool) {
-        if let Some(at) = norm.scale.filter(|_| scale) {
-            let (value, formula) =
-                if norm.one_plus { (0.0, "γ ← 1, stored as 0") } else { (1.0, "γ ← 1") };
-            self.edits.insert(at, Edit::Values(vec![value; norm.width], formula));
+        // A norm of torch stores γ itself.
+        let converts = norm.one_plus && self.operations.rms_norm;
+        let stored = match scale {
+            true if norm.one_plus && !converts => Some((vec![0.0; norm.width], "γ ← 1, stored as 0")),
+            true => Some((vec![1.0; norm.width], "γ ← 1")),
+            false if converts => Some((parts.scale.clone(), "stored as γ instead of γ − 1")),
+            false => None,
+        };
+        if let Some((at, (values, formula))) = norm.scale.zip(stored) {
+            self.edits.insert(at, Edit::Values(values, formula));
         }
         let is_zero = parts.shift.iter().all(|value| *value == 0.0);
         if let Some(at) = norm.shift.filter(|_| shift) {

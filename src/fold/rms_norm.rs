@@ -2,13 +2,21 @@
 
 use super::extend::{Added, Extended};
 use super::modelling;
-use super::plan::Outcomes;
 use super::walk::Walk;
 use crate::checkpoint::config::Config;
 use crate::model::architecture::Norm;
 use crate::model::operation::Centring;
-use crate::report::fold::FoldOutcome;
+use crate::report::fold::{FoldOutcome, FoldedNorm, FoldedWriter};
 use serde_json::Value;
+
+/// What was planned for norms and writers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Outcomes<'a> {
+    /// In the order of the sites of the walk.
+    pub(super) norms: &'a [FoldedNorm],
+    pub(super) writers: &'a [FoldedWriter],
+    pub(super) not_centred: Option<&'a str>,
+}
 
 /// What a conversion changes beside the centred writers and the folded shifts.
 pub(super) struct Converted {

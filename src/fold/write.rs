@@ -2,10 +2,11 @@
 //! or goes, the header stays too.
 
 use super::change::{Change, add_product, centre, lines};
-use super::header::header;
+use super::header;
 use super::plan::{Edit, Plan};
 use super::rounded;
 use crate::checkpoint::dtype::TensorType;
+use crate::checkpoint::header::LENGTH_BYTES;
 use crate::checkpoint::{Checkpoint, Tensor};
 use crate::model::architecture::Linear;
 use crate::source::{ByteSource, SourceError};
@@ -97,9 +98,12 @@ pub async fn write_shard<S: ByteSource>(
     let length = checkpoint.shards.get(shard).map_or(0, ByteSource::length);
     let mut roundings = Vec::new();
     let mut done = 0;
-    if let Some(header) = header(checkpoint, plan, shard).await? {
-        out.write_all(&header.bytes)?;
-        done = header.data;
+    if header::differs(plan, shard) {
+        let damaged = || io::Error::other("the header of the original cannot be read any more");
+        let size = checkpoint.read_weights(shard, 0..LENGTH_BYTES).await?;
+        done = u64::from_le_bytes(size.try_into().map_err(|_| damaged())?).saturating_add(LENGTH_BYTES);
+        let original = checkpoint.read_weights(shard, LENGTH_BYTES..done).await?;
+        out.write_all(&header::header(checkpoint, plan, shard, &original).ok_or_else(damaged)?)?;
     }
     let mine = plan.edits.iter().enumerate().filter(|(_, (tensor, _))| tensor.shard == shard);
     for (place, (tensor, edit)) in mine {

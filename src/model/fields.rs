@@ -328,6 +328,7 @@ impl<'a> Fields<'a> {
             |name: &str, value: &Value| *value == Value::Bool(false) && NEUTRAL_IF_FALSE.contains(&name);
         // A part of the configuration may be of another family than the whole.
         let part = self.leaf("model_type").and_then(Value::as_str).unwrap_or(self.family);
+        let part = rms_normed::base(part).0;
         let is_unused = |name: &str| {
             let first = name.split('.').next().unwrap_or(name);
             !self.own_code && [self.family, part].iter().all(|family| may_read(family, first) == Some(false))

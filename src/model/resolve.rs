@@ -91,7 +91,7 @@ fn resolve_catalogue(
         let fields = Fields::of_row(config, family, row);
         let mut row = catalogue.described.map_or(*row, |described| described.row(row));
         if is_rms_normed {
-            row.norm.centring = Centring::None;
+            row.norm = NormRow { centring: Centring::None, one_plus: false, ..row.norm };
             // It is read here.
             fields.get(rms_normed::NORM_FIELD.0);
         }
