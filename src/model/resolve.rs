@@ -22,8 +22,8 @@ use super::rotary;
 use super::table::{
     BesideRow, CrossRow, DeltaProjectionsRow, DeltaRow, DisentangledRow, ExpertsRow, FeedForwardShape, Given,
     HeadNormsRow, HeadRow, HeadScales, ImagePositionsRow, InputsRow, LatentRow, LayerScaleRow, Multiplier,
-    PatchesRow, PositionRow, ProjectionsRow, ProjectorRow, Row, ScaleRow, SharedExpertRow, SoundPositionsRow,
-    SoundsRow, Switch, TogetherRow, Turned,
+    NormRow, PatchesRow, PositionRow, ProjectionsRow, ProjectorRow, Row, ScaleRow, SharedExpertRow,
+    SoundPositionsRow, SoundsRow, Switch, TogetherRow, Turned,
 };
 use super::timm;
 use super::windows::{LayerHeads, is_placed, lender, window};
