@@ -20,9 +20,9 @@ use super::rms_normed;
 use super::rotary;
 use super::table::{
     CrossRow, DeltaProjectionsRow, DeltaRow, DisentangledRow, ExpertsRow, FeedForwardShape, Given,
-    HeadNormsRow, HeadRow, HeadScales, ImagePositionsRow, LatentRow, LayerScaleRow, Multiplier, PatchesRow,
-    PositionRow, ProjectionsRow, ProjectorRow, Row, ScaleRow, SharedExpertRow, SoundPositionsRow, SoundsRow,
-    Switch, TogetherRow, Turned,
+    HeadNormsRow, HeadRow, HeadScales, ImagePositionsRow, LatentRow, LayerScaleRow, Multiplier, NormRow,
+    PatchesRow, PositionRow, ProjectionsRow, ProjectorRow, Row, ScaleRow, SharedExpertRow, SoundPositionsRow,
+    SoundsRow, Switch, TogetherRow, Turned,
 };
 use super::timm;
 use super::windows::{LayerHeads, is_placed, window};
