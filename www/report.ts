@@ -1405,6 +1405,10 @@ only_before: Array<UnpairedSite>,
  */
 only_after: Array<UnpairedSite>, 
 /**
+ * How far the readers of both are apart without their dead parts. Null if that was not asked for.
+ */
+modulo_dead: ModuloDead | null, 
+/**
  * The warnings of both inspections. `where` says which one.
  */
 warnings: Array<Warning>, };
@@ -1546,6 +1550,70 @@ kind: NormKind,
  * Why it has no counterpart.
  */
 why: string, };
+
+export type ModuloDead = { 
+/**
+ * The weights of all readers together. A matrix that reads two norms counts once.
+ */
+weights: ModuloDeadDifference, 
+/**
+ * The biases of all readers together. Null if no reader has one.
+ */
+biases: ModuloDeadDifference | null, 
+/**
+ * ‖after − before‖/‖before‖ of all other tensors together, as stored: what writes the stream, embeddings, and scales and shifts. Null
+ * if there are none, or all of them are zero in the first.
+ */
+others: number | null, 
+/**
+ * Each pair of readers, in network order.
+ */
+readers: Array<ReaderDifference>, 
+/**
+ * Readers, and tensors that are no readers, that only one of the two has or that have another shape there.
+ */
+unpaired: Array<string>, };
+
+export type ModuloDeadDifference = { 
+/**
+ * ‖after − before‖/‖before‖ of what is stored.
+ */
+stored: number | null, 
+/**
+ * The same in canonical form: both without what they read along the dead directions of their norms.
+ */
+modulo_dead: number | null, 
+/**
+ * ‖rounded − exact‖/‖exact‖ of the first in canonical form: how far its element type would round it. A difference of this size is
+ * rounding.
+ */
+rounding: number | null, };
+
+export type ReaderDifference = { 
+/**
+ * The norm site that it reads, in the first.
+ */
+norm: string, 
+/**
+ * Name of its weight in the first.
+ */
+name: string, 
+/**
+ * Name of its weight in the second.
+ */
+name_after: string, 
+/**
+ * Its weight.
+ */
+weight: ModuloDeadDifference, 
+/**
+ * Its bias. A missing bias is zero if the other checkpoint has one. Null if neither has one.
+ */
+bias: ModuloDeadDifference | null, 
+/**
+ * Why its canonical form is what is stored, in one of the two, although its norm has dead directions. Null if that is not so.
+ */
+left: string | null, };
 
 export type KernelExport = { 
 /**

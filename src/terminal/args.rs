@@ -305,10 +305,10 @@ pub(crate) struct Fold {
     #[arg(long, conflicts_with_all = ["scales", "shifts", "centre", "canonical", "untie", "add_biases", "to", "prove", "prune"])]
     pub(crate) repair_offset: bool,
     /// The UTF-8 text for --repair-offset, with the tokenizer.json beside the weights. The default is a sample text.
-    #[arg(long, value_name = "FILE", requires = "repair_offset", conflicts_with = "ids")]
+    #[arg(long, value_name = "FILE", requires = "repair_offset", conflicts_with_all = ["ids", "scales", "shifts", "centre", "canonical", "prune"])]
     pub(crate) text: Option<PathBuf>,
     /// The token ids of a text for --repair-offset: whole numbers, separated by spaces, commas or line ends.
-    #[arg(long, value_name = "FILE", requires = "repair_offset")]
+    #[arg(long, value_name = "FILE", requires = "repair_offset", conflicts_with_all = ["scales", "shifts", "centre", "canonical", "prune"])]
     pub(crate) ids: Option<PathBuf>,
     /// Only list which widths could be cut without changing the function, with the parameters that each cut would save: channels whose
     /// scale is zero, columns of zeros, hidden units without an effect, and channels of the residual stream that nothing writes. This

@@ -78,11 +78,13 @@ fn a_change_along_a_dead_direction_is_none_and_any_other_is() {
     let same = reader(&dead, "layers.0.mlp.dense_h_to_4h.weight");
     assert_eq!((same.weight.stored, same.weight.modulo_dead), (Some(0.0), Some(0.0)));
 
-    // One value more: hardly any of that lies along a dead direction.
+    // One value more, where the scale is largest: hardly any of that lies along a dead direction.
     let mut other = tensors.clone();
     let name = "gpt_neox.layers.1.mlp.dense_h_to_4h.weight";
     let mut weight = values(&other, name);
-    weight[7] += 1.0;
+    let scale = values(&other, "gpt_neox.layers.1.post_attention_layernorm.weight");
+    let largest = (0..scale.len()).max_by(|&a, &b| scale[a].abs().total_cmp(&scale[b].abs())).unwrap();
+    weight[largest] += 1.0;
     set(&mut other, name, &weight);
     let alive = compared(&weights, &file(&other), &config).unwrap();
     let one = reader(&alive, "layers.1.mlp.dense_h_to_4h.weight");
