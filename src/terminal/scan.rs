@@ -1,7 +1,7 @@
 //! `gammascope scan`: hundreds of checkpoints, one line of JSON each. The lines are in the order in which the checkpoints finish.
 
 use super::args::Scan;
-use super::{UNREADABLE, complain, leave, open, progress, screen, summary, table};
+use super::{UNREADABLE, complain, files, leave, open, progress, screen, summary, table};
 use gammascope::checkpoint::Format;
 use gammascope::checkpoint::formats::LAYOUT;
 use gammascope::checkpoint::gather::{Gathered, Gathering, checkpoints};
@@ -295,7 +295,7 @@ fn report(target: &Target, options: &Scan) -> Result<Report, String> {
         let path = PathBuf::from(&target.path);
         return Ok(open::at(std::slice::from_ref(&path), &options.reading, &mut line)?.inspection.report);
     }
-    let mut sources = Vec::new();
+    let mut sources: Vec<files::File> = Vec::new();
     for path in &target.files {
         let source = DiskSource::open(path, called(path, &target.files));
         sources.push(AnySource::Local(source.map_err(|error| error.to_string())?));
