@@ -70,7 +70,7 @@ class InMemory:
 
 def is_tensor(value: Any) -> bool:
     """Whether a value of a state_dict is a tensor of PyTorch or an array of NumPy."""
-    return hasattr(value, "shape") and hasattr(value, "dtype")
+    return hasattr(value, "dtype") and hasattr(type(value), "shape")
 
 
 def is_torch(tensor: Any) -> bool:
@@ -82,7 +82,8 @@ def described(name: str, tensor: Any) -> Entry:
     """The entry of a tensor in a header. Raises GammascopeError for a tensor without values of its own."""
     if is_torch(tensor):
         check(name, tensor)
-    kind = str(tensor.dtype).rpartition(".")[2]
+    # NumPy also spells the order of bytes, but not in the name.
+    kind = getattr(tensor.dtype, "name", str(tensor.dtype).rpartition(".")[2])
     dtype = DTYPES.get(kind)
     if dtype is None:
         raise GammascopeError(f"`{name}` has elements of type {kind}, which safetensors does not have: convert it first")

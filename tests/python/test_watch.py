@@ -155,7 +155,7 @@ def test_training_and_inference_mode_can_be_watched_in_one_block():
     with gammascope.watch(watched_model, sites=["norm"]) as watched:
         with torch.inference_mode():
             watched_model(ids(2))
-        watched_model(ids(6)).sum().backward()
+        assert watched_model(ids(6)).requires_grad
     assert watched.tokens == {"norm": 4 * 32}
 
 
