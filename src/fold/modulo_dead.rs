@@ -29,7 +29,7 @@ pub enum ModuloDeadError {
         /// Its name.
         checkpoint: String,
         /// Why.
-        error: ModelError,
+        error: Box<ModelError>,
     },
     /// One of them cannot be brought into canonical form.
     #[error(transparent)]
@@ -92,7 +92,10 @@ pub async fn modulo_dead<S: ByteSource>(
 
 fn resolved<S: ByteSource>(opened: &Opened<S>) -> Result<Architecture, ModuloDeadError> {
     let checkpoint = opened.checkpoint();
-    resolve(checkpoint).map_err(|error| ModuloDeadError::Model { checkpoint: checkpoint.name.clone(), error })
+    resolve(checkpoint).map_err(|error| ModuloDeadError::Model {
+        checkpoint: checkpoint.name.clone(),
+        error: Box::new(error),
+    })
 }
 
 /// One of the two checkpoints.

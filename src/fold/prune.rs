@@ -14,6 +14,7 @@ use crate::model::operation::{Activation, Centring, Layout};
 use crate::report::fold::{FoldOutcome, FoldedNorm};
 use crate::report::prune::{PrunableWidth, PruneReason, PruneReport, SCHEMA, UncutNorm};
 use crate::source::ByteSource;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Why the widths of a model cannot be listed.
@@ -191,7 +192,7 @@ impl Zeros {
         for (at, map) in maps.iter().enumerate() {
             progress(at, maps.len());
             let tensor = |at: usize| &architecture.tensors[at];
-            if !zeros.matrices.contains_key(&key(map)) {
+            if let Entry::Vacant(place) = zeros.matrices.entry(key(map)) {
                 let [count, length] = lines(map);
                 let mut found = [vec![false; count], vec![true; length]];
                 each_line(checkpoint, tensor(map.weight), map, |at, line| {
@@ -200,7 +201,7 @@ impl Zeros {
                     Ok(())
                 })
                 .await?;
-                zeros.matrices.insert(key(map), found);
+                place.insert(found);
             }
             if let Some(bias) = map.bias {
                 let values = read(checkpoint, tensor(bias), map.bias_values()).await?;

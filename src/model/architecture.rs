@@ -252,7 +252,7 @@ pub struct TokenEmbedding {
     /// What takes the place of the rows of image tokens, behind a tower of images.
     pub projector: Option<Projector>,
     /// Vectors that blocks read beside the stream.
-    pub inputs: Option<BlockInputs>,
+    pub inputs: Option<Box<BlockInputs>>,
 }
 
 /// A vector of p values for each token and each block: (norm(map x) + √p · row)/√2, where x is the stream before the first block (the
@@ -890,7 +890,7 @@ impl Embedding {
 
     /// Returns the vectors that blocks read beside the stream.
     pub fn inputs(&self) -> Option<&BlockInputs> {
-        self.tokens()?.inputs.as_ref()
+        self.tokens()?.inputs.as_deref()
     }
 
     /// What makes vectors of the stream of a tower's last hidden states.

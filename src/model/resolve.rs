@@ -702,7 +702,11 @@ impl<'a> Resolver<'a> {
     }
 
     /// The vectors that blocks read beside the stream, if the configuration has them.
-    fn block_inputs(&self, row: &InputsRow, vocabulary: usize) -> Result<Option<BlockInputs>, ModelError> {
+    fn block_inputs(
+        &self,
+        row: &InputsRow,
+        vocabulary: usize,
+    ) -> Result<Option<Box<BlockInputs>>, ModelError> {
         let Some([width, all]) = input_widths(row, self.fields, self.size.layers)? else { return Ok(None) };
         let prefixed = |name: &str| format!("{}{name}", self.prefix);
         let table = self.shaped(&prefixed(row.table), &[0, all])?;
@@ -714,7 +718,7 @@ impl<'a> Resolver<'a> {
         // The code divides the map's output by √d before the norm. With an ε that is d times as large, the norm alone gives the same.
         let epsilon = (f64::from(norm.epsilon) * self.size.width as f64) as f32;
         let map = self.linear(&prefixed(row.map), all, self.size.width)?;
-        Ok(Some(BlockInputs { table, width, map, norm: Norm { epsilon, ..norm } }))
+        Ok(Some(Box::new(BlockInputs { table, width, map, norm: Norm { epsilon, ..norm } })))
     }
 
     /// What a block does with its own vectors, if the configuration has them.
