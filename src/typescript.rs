@@ -5,6 +5,7 @@
 use crate::checkpoint::Format;
 use crate::checkpoint::formats::BESIDE_WEIGHTS;
 use crate::checkpoint::gather::Gathered;
+use crate::fold::ready::BESIDE;
 use crate::inspect::{Progress, Stage};
 use crate::kernel::scale::NEAR_DEAD;
 use crate::kernel::spectrum::TAU;
@@ -16,6 +17,10 @@ use crate::report::adapter::{AdapterMethod, AdapterModule, AdapterRenaming, Adap
 use crate::report::claims::Claim;
 use crate::report::comparison::{ComparedCheckpoint, Comparison, MatchedBy, SiteComparison, UnpairedSite};
 use crate::report::contents::{Contents, Document};
+use crate::report::fold::{
+    FoldDifference, FoldLeft, FoldOperation, FoldOutcome, FoldProof, FoldReport, FoldedNorm, FoldedReader,
+    FoldedTensor, FoldedWriter,
+};
 use crate::report::kernels::{ExportedKernel, KernelExport};
 use crate::report::measured::{Outcome, Outcomes};
 use crate::report::plan::{MachinePlan, MeasurementPlan, RunInput, RunOptions, RunPlan, RunSites};
@@ -53,6 +58,7 @@ fn declarations() -> String {
             "First words of the names of files with such an end that hold no weights.",
             list(&BESIDE_WEIGHTS),
         ),
+        ("COPIED_BESIDE", "Ends of the names of files that are copied beside folded weights.", list(&BESIDE)),
     ] {
         file.push_str(&format!("\n/** {meaning} */\nexport const {name}: readonly string[] = [{texts}];\n"));
     }
@@ -135,6 +141,16 @@ fn declarations() -> String {
         AdapterMethod,
         AdapterRenaming,
         SkippedModule,
+        FoldReport,
+        FoldOperation,
+        FoldOutcome,
+        FoldedNorm,
+        FoldedReader,
+        FoldedWriter,
+        FoldLeft,
+        FoldedTensor,
+        FoldProof,
+        FoldDifference,
         ScanLine,
         Contents,
         Document,

@@ -4,10 +4,12 @@
 //! `walk` says what reads each norm and what writes the stream, from an [`Architecture`](crate::model::Architecture): it names every
 //! tensor of the model, so nothing else can read a norm. [`plan`](mod@plan) decides what is exact, and refuses the rest with a reason.
 //! `change` is the mathematics of one matrix, [`write`](mod@write) streams a shard, and [`prove`](mod@prove) runs both checkpoints.
+//! [`plan_of`] is the beginning for callers: it plans an open checkpoint, or refuses it.
 
 mod change;
 pub mod plan;
 pub mod prove;
+pub mod ready;
 mod walk;
 pub mod write;
 
@@ -17,7 +19,8 @@ use safetensors::Dtype;
 
 pub use plan::{Operations, Plan, plan};
 pub use prove::prove;
-pub use write::write_shard;
+pub use ready::plan_of;
+pub use write::{Sink, write_shard};
 
 /// Rounds a value to an element type. `None` for a type that is not rewritten.
 fn rounded(dtype: &TensorType, value: f64) -> Option<f64> {

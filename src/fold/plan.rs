@@ -31,6 +31,22 @@ pub struct Operations {
     pub canonical: bool,
 }
 
+impl Operations {
+    /// Those of a list.
+    pub fn of(list: &[FoldOperation]) -> Self {
+        let mut all = Self::default();
+        for operation in list {
+            match operation {
+                FoldOperation::Scales => all.scales = true,
+                FoldOperation::Shifts => all.shifts = true,
+                FoldOperation::Centre => all.centre = true,
+                FoldOperation::Canonical => all.canonical = true,
+            }
+        }
+        all
+    }
+}
+
 /// Why a checkpoint cannot be folded at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
@@ -48,6 +64,18 @@ pub struct Plan {
     pub report: FoldReport,
     /// The tensors that change, in the order of the files. `report.tensors` has the same order.
     pub(super) edits: Vec<(Tensor, Edit)>,
+    /// For each of them the largest norm of what it is applied to, if the parameters bound it.
+    reaches: Vec<Option<f64>>,
+}
+
+/// How far the exact result of a tensor was rounded to its type.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rounded {
+    /// ‖rounded − exact‖/‖exact‖.
+    pub relative: f64,
+    /// ‖rounded − exact‖ times the largest norm of what the tensor is applied to: no input changes its output by more. `None` if the
+    /// parameters do not bound that.
+    pub bound: Option<f64>,
 }
 
 /// What a tensor becomes.
@@ -75,9 +103,24 @@ impl Edit {
 }
 
 impl Plan {
+    /// Takes over what writing a shard returned.
+    pub fn took(&mut self, roundings: Vec<(usize, Rounded)>) {
+        for (place, Rounded { relative, bound }) in roundings {
+            if let Some(tensor) = self.report.tensors.get_mut(place) {
+                (tensor.rounding, tensor.bound) = (Some(relative), bound);
+            }
+        }
+        self.report.summarise();
+    }
+
     /// Whether no tensor changes.
     pub fn is_empty(&self) -> bool {
         self.edits.is_empty()
+    }
+
+    /// The largest norm of what a changed tensor is applied to, by its place in `report.tensors`. `None` if the parameters do not bound it.
+    pub(super) fn reach(&self, place: usize) -> Option<f64> {
+        self.reaches.get(place).copied().flatten()
     }
 }
 
@@ -117,6 +160,13 @@ impl Parts {
         }
     }
 
+    /// The largest norm of the result γ⊙x̂ + β, because ‖x̂‖ ≤ √d.
+    fn reach(&self) -> f64 {
+        let largest = self.scale.iter().fold(0.0, |most: f64, scale| most.max(scale.abs()));
+        let shift = self.shift.iter().map(|beta| beta * beta).sum::<f64>().sqrt();
+        (self.scale.len() as f64).sqrt() * largest + shift
+    }
+
     /// What a reader of the result can lose, and what s gains for it (d values).
     pub(super) fn canonical(&self) -> (Dead, Vec<f64>) {
         let mut constant = vec![0.0; self.scale.len()];
@@ -151,31 +201,43 @@ pub fn plan(
         walk: &walk,
         operations,
         edits: BTreeMap::new(),
+        reaches: BTreeMap::new(),
     };
     let norms = walk.sites.iter().map(|site| planner.norm(site)).collect();
     let (writers, not_centred) = planner.writers();
-    let mut edits: Vec<(Tensor, Edit)> =
-        planner.edits.into_iter().map(|(at, edit)| (architecture.tensors[at].clone(), edit)).collect();
-    edits.sort_by_key(|(tensor, _)| (tensor.shard, tensor.range.start));
+    let mut planned: Vec<(&Tensor, Edit, Option<f64>)> = Vec::new();
+    for (at, edit) in planner.edits {
+        // A vector is added as it is.
+        let reach =
+            if matches!(edit, Edit::Matrices(_)) { planner.reaches.get(&at).copied() } else { Some(1.0) };
+        planned.push((&architecture.tensors[at], edit, reach));
+    }
+    planned.sort_by_key(|(tensor, ..)| (tensor.shard, tensor.range.start));
+    let reaches = planned.iter().map(|(.., reach)| *reach).collect();
+    let edits: Vec<(Tensor, Edit)> =
+        planned.into_iter().map(|(tensor, edit, _)| (tensor.clone(), edit)).collect();
     let asked = [
         (operations.scales, FoldOperation::Scales),
         (operations.shifts, FoldOperation::Shifts),
         (operations.centre, FoldOperation::Centre),
         (operations.canonical, FoldOperation::Canonical),
     ];
-    let report = FoldReport {
+    let mut report = FoldReport {
         schema: SCHEMA.to_owned(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         checkpoint: inspection.report.checkpoint.name.clone(),
+        sentence: String::new(),
         operations: asked.into_iter().filter(|(asked, _)| *asked).map(|(_, operation)| operation).collect(),
         norms,
         writers,
         not_centred,
+        left: Vec::new(),
         tensors: edits.iter().map(|(tensor, edit)| tensor_report(tensor, edit)).collect(),
         bytes: inspection.report.checkpoint.bytes,
         proof: None,
     };
-    Ok(Plan { report, edits })
+    report.summarise();
+    Ok(Plan { report, edits, reaches })
 }
 
 fn tensor_report(tensor: &Tensor, edit: &Edit) -> FoldedTensor {
@@ -185,6 +247,7 @@ fn tensor_report(tensor: &Tensor, edit: &Edit) -> FoldedTensor {
         values: tensor.elements(),
         identity: edit.identity(),
         rounding: None,
+        bound: None,
     }
 }
 
@@ -202,6 +265,8 @@ struct Planner<'a> {
     walk: &'a Walk<'a>,
     operations: Operations,
     edits: BTreeMap<usize, Edit>,
+    /// The largest norm of what a changed reader reads.
+    reaches: BTreeMap<usize, f64>,
 }
 
 fn left(why: impl Into<String>) -> FoldOutcome {
@@ -402,6 +467,8 @@ impl Planner<'_> {
             if scales || is_canonical {
                 let scale = scales.then(|| gamma.as_slice().into());
                 self.change(&reader.map, Change::Read { scale, dead });
+                let reach = self.reaches.entry(reader.map.weight).or_insert(0.0);
+                *reach = reach.max(parts.reach());
             }
             let constant = constant.iter().map(|value| if is_canonical { *value } else { 0.0 });
             let s: Vec<f64> =
