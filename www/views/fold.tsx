@@ -136,7 +136,6 @@ function Plan({ opened, plan: { report, names, total }, plan: whole }: { opened:
         <>
           <Facts
             facts={[
-              { label: 'Tensors that change', value: count(report.tensors.length) },
               { label: 'Values that change', value: count(report.tensors.reduce((sum, { values }) => sum + values, 0)) },
               { label: 'To write', value: `${bytes(total)} in ${counted(names.length, 'file')}`, exact: names.join(', ') },
             ]}
@@ -222,6 +221,9 @@ const COLUMNS: readonly DataColumn<FoldedTensor>[] = [
   { id: 'values', label: 'Values', about: 'Number of its values.', numeric: true, shown: true, value: ({ values }) => values },
 ];
 
+/** Two digits are enough for a rounding. */
+const brief = (value: number): string => (value === 0 ? '0' : value.toExponential(1));
+
 const WRITTEN: readonly DataColumn<FoldedTensor>[] = [
   ...COLUMNS,
   {
@@ -231,6 +233,7 @@ const WRITTEN: readonly DataColumn<FoldedTensor>[] = [
     numeric: true,
     shown: true,
     value: ({ rounding }) => rounding,
+    format: brief,
   },
   {
     id: 'bound',
@@ -239,6 +242,7 @@ const WRITTEN: readonly DataColumn<FoldedTensor>[] = [
     numeric: true,
     shown: true,
     value: ({ bound }) => bound,
+    format: brief,
   },
 ];
 
@@ -252,7 +256,7 @@ function Tensors({ report, file }: { report: FoldReport; file: string }) {
       rows={report.tensors}
       columns={written ? WRITTEN : COLUMNS}
       text={({ name, identity }) => `${name} ${identity}`}
-      group={({ name, identity }) => `${likeNames(name)} ${identity}`}
+      group={({ name }) => likeNames(name)}
       file={`${file}-fold`}
     />
   );

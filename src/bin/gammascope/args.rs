@@ -277,8 +277,7 @@ pub(crate) struct Fold {
     /// numbers there.
     #[arg(long)]
     pub(crate) canonical: bool,
-    /// Then run the original and the result on the same 128 token ids, and keep the result only if they differ by rounding. The proof is
-    /// written as fold.html, too.
+    /// Then run the original and the result on the same 128 token ids, and keep the result only if they differ by rounding.
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) prove: bool,
     /// Print what would change, and write nothing.
