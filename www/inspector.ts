@@ -3,8 +3,8 @@
  * earlier one, with its figures, untouched until the new one has succeeded. A wasm loop cannot be interrupted, so
  * cancelling an open ends its worker. Cancelling a figure only drops its answer: the checkpoint stays open.
  */
-import { type Calls, type Entry, type Failed, type Json, type Reply, type Request, type Sample, type Shown, parse } from './protocol';
-import type { AdapterReport, Comparison, Figure, FigureKind, Gathered, Measured, Progress, Report, RunOutcome } from './report';
+import { type Calls, type Entry, type Failed, type Json, type Piece, type Reply, type Request, type Sample, type Shown, parse } from './protocol';
+import type { AdapterReport, Comparison, Figure, FigureKind, FoldReport, Gathered, Measured, Progress, Report, RunOutcome } from './report';
 
 /** Which wasm the worker runs: the small one, which opens dropped files, or the one that can measure, draw weights and open addresses. */
 type Wasm = 'inspector' | 'verifier';
@@ -100,6 +100,7 @@ export class Inspector {
   private readonly worker: Worker;
   private readonly waiting = new Map<number, Waiting>();
   private onShown: Show = () => Promise.resolve(true);
+  private onPiece: (piece: Piece) => void = () => undefined;
   private last = 0;
   private ended: { reason: unknown } | null = null;
 
@@ -112,6 +113,7 @@ export class Inspector {
     this.worker.onmessage = ({ data }: MessageEvent<Reply>) => {
       if ('progress' in data) return this.onProgress(data.progress);
       if ('shown' in data) return this.shown(data.shown);
+      if ('piece' in data) return this.onPiece(data.piece);
       if ('died' in data) return this.close(new Error(data.died));
       if ('lock' in data) return;
       const waiting = this.waiting.get(data.id);
@@ -162,6 +164,17 @@ export class Inspector {
   run(show: Show, signal: AbortSignal): Promise<Json<RunOutcome>> {
     this.onShown = show;
     return this.ask('run', [], signal);
+  }
+
+  /**
+   * Computes the planned fold and passes its bytes to `take`, which resolves when they are written. If `take` fails, so does this, and the
+   * worker waits until it is closed. Only the verifier answers.
+   */
+  fold(take: (piece: Piece) => Promise<void>, signal: AbortSignal): Promise<Json<FoldReport>> {
+    return new Promise((resolve, reject) => {
+      this.onPiece = (piece) => void take(piece).then(() => this.ask('took', [], signal)).catch(reject);
+      this.ask('fold', [], signal).then(resolve, reject);
+    });
   }
 
   /** Measures a sample of a run, also of a run in another worker. Only the verifier answers. */
