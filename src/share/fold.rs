@@ -162,11 +162,14 @@ fn outcome(outcome: &FoldOutcome) -> &'static str {
     }
 }
 
-fn left(report: &FoldReport) -> Markup {
-    let why = |outcome| match outcome {
-        &FoldOutcome::Left { ref why } => Some(why),
+fn why(outcome: &FoldOutcome) -> Option<&str> {
+    match outcome {
+        FoldOutcome::Left { why } => Some(why),
         _ => None,
-    };
+    }
+}
+
+fn left(report: &FoldReport) -> Markup {
     let (untied, biases) = (why(&report.untied), why(&report.added_biases));
     html! {
         @if !report.left.is_empty() || report.not_centred.is_some() || untied.is_some() || biases.is_some() {

@@ -107,6 +107,12 @@ pub(crate) fn written(
     assert_eq!(places, (0..plan.report.tensors.len()).collect::<Vec<_>>());
     assert!(written.iter().all(|(_, rounded)| rounded.relative < 1e-6), "{written:?}");
     plan.took(written);
+    let mut unbounded = plan.report.tensors.iter().filter(|tensor| tensor.bound.is_none());
+    assert!(
+        unbounded.all(|tensor| tensor.identity.contains("U ← U − 1 mean(U)")),
+        "{:?}",
+        plan.report.tensors
+    );
     assert_eq!(file.len() as i128 - weights.len() as i128 - plan.growth() - header_growth(weights, &file), 0);
     Ok((plan, file))
 }
