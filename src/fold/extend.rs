@@ -172,13 +172,15 @@ impl Extended {
     /// Names and widths of the biases that maps have not, although they read a norm with a shift.
     fn without_bias(&self) -> Vec<(String, u64)> {
         let walk = Walk::of(&self.architecture);
+        let embedding = self.architecture.embedding.tokens().map(|tokens| tokens.tokens);
         let mut names: Vec<(String, u64)> = Vec::new();
         let sites = walk.sites.iter().filter(|site| site.norm.shift.is_some() && site.elsewhere.is_none());
         for reader in sites.flat_map(|site| &site.readers) {
             let (map, tensor) = (&reader.map, &self.architecture.tensors[reader.map.weight]);
-            let is_whole = map.values() == (0..tensor.elements());
+            // A bias of a tied unembedding would have the name of the embedding.
+            let has_place = map.values() == (0..tensor.elements()) && embedding != Some(map.weight);
             let module = tensor.name.strip_suffix("weight");
-            let module = module.filter(|_| is_whole && map.bias.is_none() && !reader.bias_is_apart);
+            let module = module.filter(|_| has_place && map.bias.is_none() && !reader.bias_is_apart);
             let name = module.map(|module| (format!("{module}bias"), map.outputs as u64));
             names.extend(name.filter(|name| !names.contains(name)));
         }

@@ -117,7 +117,7 @@ fn the_result_is_inspected_as_a_model_with_rms_norms() {
         let (plan, result) = written(&weights, &config, RMS).unwrap();
         let files = sources(result, &config_of(&plan.files, &config));
         let report = block_on(inspect::inspect(files, |_| {})).unwrap().report;
-        assert!(report.norms.len() > 3);
+        assert!(report.norms.len() >= 3);
         for norm in &report.norms {
             assert_eq!(norm.kind, NormKind::RmsNorm, "{family} {}", norm.name);
         }

@@ -1,7 +1,7 @@
 /** Ends the workers of the page or limits their memory, like a browser on a device without free memory. */
 import type { Page } from '@playwright/test';
 
-type Recorded = Window & { workers: { worker: Worker; address: string; lock?: string }[] };
+type Recorded = Window & { workers: { worker: Worker; address: string; lock?: string | undefined }[] };
 
 /**
  * Loads the page again and records its workers from the start. Without `ahead`, the page believes that the connection should save data.
