@@ -14,7 +14,7 @@ import { npm } from "./lib/packages.mjs";
 import { pythonWithTorch, pythonsWithWheel } from "./lib/python.mjs";
 import { Failure, ask, main, show, step } from "./lib/run.mjs";
 import { differences, fingerprint } from "./lib/reproducible.mjs";
-import { TESTED, requireLints, testedTerminal } from "./lib/rust.mjs";
+import { requireLints, testedTerminal } from "./lib/rust.mjs";
 import { BUDGET_KB, pageSize } from "./lib/size.mjs";
 import { SBOM, writeSbom } from "./lib/supply.mjs";
 import { setUp } from "./setup.mjs";
@@ -23,6 +23,9 @@ const E2E_REPORT = ".cache/e2e.json";
 
 /** Each stage returns its counts, or an empty object for a check that passed, or throws a Failure. */
 const stages = { prose, supply, fmt, clippy, scripts, rust, python, wheel, types, package: npmPackage, page };
+
+/** Those that run only if they are named. */
+const ON_REQUEST = ["wheel"];
 
 /** Checks the words of documents, doc comments, messages and the page. */
 function prose() {
@@ -161,7 +164,7 @@ async function wheel() {
 }
 
 async function cargoTest(args) {
-  const { code, stdout } = await show("cargo", ["test", ...TESTED, ...args]);
+  const { code, stdout } = await show("cargo", ["test", "--locked", "--features", "gpu", ...args]);
   const counts = { passed: 0, failed: 0, skipped: 0 };
   for (const [, passed, failed, ignored] of stdout.matchAll(
     /^test result: .*?(\d+) passed; (\d+) failed; (\d+) ignored/gm,
@@ -263,7 +266,7 @@ await main(async () => {
   const sum = { passed: 0, failed: 0, skipped: 0 };
   const summary = [];
   for (const [name, run] of Object.entries(stages)) {
-    if (chosen.length > 0 && !chosen.includes(name)) continue;
+    if (chosen.length > 0 ? !chosen.includes(name) : ON_REQUEST.includes(name)) continue;
     console.log(`\n── ${name}`);
     // Linking wasm keeps one core busy, and tests the other. A failure shows in the stage that needs the wasm.
     if (name === "rust" && ["types", "page"].some((later) => chosen.length === 0 || chosen.includes(later))) compiledWasm().catch(() => undefined);

@@ -70,15 +70,9 @@ export async function cargoBuild(label, args, suffix, { env = {}, otherwise } = 
   return made;
 }
 
-/**
- * What cargo compiles for all tests. The Python package has no tests of cargo, but its dependencies change the features of others. Chosen
- * together, both packages share all compiled dependencies.
- */
-export const TESTED = ["--package", "gammascope", "--package", "gammascope-python", "--features", "gpu", "--locked"];
-
 /** Returns the command line that cargo builds for its tests. A separate build would compile the library again. */
 export async function testedTerminal() {
-  const args = ["test", "--no-run", "--test", "it", ...TESTED, "--message-format=json-render-diagnostics"];
+  const args = ["test", "--no-run", "--test", "it", "--features", "gpu", "--locked", "--message-format=json-render-diagnostics"];
   const messages = await step("Gammascope: compiling the command line and its tests", "cargo", args);
   const artifacts = messages.split("\n").filter((line) => line.startsWith('{"reason":"compiler-artifact"'));
   const made = artifacts.map((line) => JSON.parse(line)).find(({ target }) => target.kind[0] === "bin" && target.name === "gammascope");

@@ -6,7 +6,6 @@ import sys
 
 import gammascope
 import pytest
-from conftest import ROOT
 
 
 def test_it_is_the_terminal(packaged, terminal):
@@ -82,10 +81,3 @@ def test_a_token_is_not_an_argument_of_a_process(sample, monkeypatch):
     monkeypatch.setattr(subprocess, "run", lambda program, **options: seen.append(program) or original(program, **options))
     gammascope.compare(sample("layernorm"), sample("layernorm"), token="secret")
     assert not any("secret" in word for word in seen[0])
-
-
-def test_the_wheel_is_small():
-    wheels = list((ROOT / ".cache/wheels").glob("*.whl"))
-    if not wheels:
-        pytest.skip("needs the wheel in .cache/wheels")
-    assert max(wheel.stat().st_size for wheel in wheels) <= 15_000_000

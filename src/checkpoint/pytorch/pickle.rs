@@ -30,7 +30,7 @@ const FEW_ON_STACK: usize = 1 << 20;
 const BYTES_ON_STACK: usize = 8;
 
 /// Most marks on the stack: one for each container inside another.
-const MAX_MARKS: usize = 100_000;
+const MAX_MARKS: usize = 1 << 18;
 
 /// Values that lie beside each other in memory. One list of all values would be copied as it grows, which takes three times the memory.
 const CHUNK: usize = 4096;
