@@ -101,11 +101,11 @@ fn llama(extended: &Extended, walk: &Walk<'_>) -> Result<(Config, Vec<Added>), S
             .and_then(|(name, like)| Added::vector(name.clone(), name, norm.width as u64, 1.0, like));
         scales.push(scale.ok_or("the type of its embedding has no ones for the scales")?);
     }
-    let epsilon = architecture.final_norm.as_ref().map_or(1e-5, |norm| norm.epsilon);
+    let last = architecture.final_norm.as_ref().ok_or("it has no norm before the unembedding")?;
     config.set("model_type", "llama".into());
     config.set("architectures", Value::from(vec!["LlamaForCausalLM"]));
     // As a decimal number, the shortest that is this ε.
-    config.set("rms_norm_eps", epsilon.to_string().parse::<f64>().unwrap_or(1e-5).into());
+    config.set("rms_norm_eps", last.epsilon.to_string().parse::<f64>().unwrap_or(last.epsilon.into()).into());
     config.set("vocab_size", (architecture.vocabulary as u64).into());
     config.set(
         "tie_word_embeddings",
