@@ -5,6 +5,7 @@
 use crate::checkpoint::Format;
 use crate::checkpoint::formats::BESIDE_WEIGHTS;
 use crate::checkpoint::gather::Gathered;
+use crate::fold::ready::BESIDE;
 use crate::inspect::{Progress, Stage};
 use crate::kernel::scale::NEAR_DEAD;
 use crate::kernel::spectrum::TAU;
@@ -16,11 +17,16 @@ use crate::report::adapter::{AdapterMethod, AdapterModule, AdapterRenaming, Adap
 use crate::report::claims::Claim;
 use crate::report::comparison::{ComparedCheckpoint, Comparison, MatchedBy, SiteComparison, UnpairedSite};
 use crate::report::contents::{Contents, Document};
+use crate::report::fold::{
+    FoldDifference, FoldLeft, FoldOperation, FoldOutcome, FoldProof, FoldReport, FoldedNorm, FoldedReader,
+    FoldedTensor, FoldedWriter,
+};
 use crate::report::kernels::{ExportedKernel, KernelExport};
 use crate::report::measured::{Outcome, Outcomes};
 use crate::report::modulo_dead::{ModuloDead, ModuloDeadDifference, ReaderDifference};
 use crate::report::plan::{MachinePlan, MeasurementPlan, RunInput, RunOptions, RunPlan, RunSites};
 use crate::report::random_init::{RandomInit, RandomInitSite};
+use crate::report::repair::{OffsetRepair, OffsetVersion, RepairedNorm};
 use crate::report::scan::ScanLine;
 use crate::report::story::Story;
 use crate::report::*;
@@ -54,6 +60,7 @@ fn declarations() -> String {
             "First words of the names of files with such an end that hold no weights.",
             list(&BESIDE_WEIGHTS),
         ),
+        ("COPIED_BESIDE", "Ends of the names of files that are copied beside folded weights.", list(&BESIDE)),
     ] {
         file.push_str(&format!("\n/** {meaning} */\nexport const {name}: readonly string[] = [{texts}];\n"));
     }
@@ -139,6 +146,19 @@ fn declarations() -> String {
         AdapterMethod,
         AdapterRenaming,
         SkippedModule,
+        FoldReport,
+        FoldOperation,
+        FoldOutcome,
+        FoldedNorm,
+        FoldedReader,
+        FoldedWriter,
+        FoldLeft,
+        FoldedTensor,
+        FoldProof,
+        FoldDifference,
+        OffsetRepair,
+        OffsetVersion,
+        RepairedNorm,
         ScanLine,
         Contents,
         Document,

@@ -3,8 +3,8 @@
  * earlier one, with its figures, untouched until the new one has succeeded. A wasm loop cannot be interrupted, so
  * cancelling an open ends its worker. Cancelling a figure only drops its answer: the checkpoint stays open.
  */
-import { type Calls, type Entry, type Failed, type Json, type Reply, type Request, type Sample, type Shown, parse } from './protocol';
-import type { AdapterReport, Comparison, Figure, FigureKind, Gathered, Measured, Progress, Report, RunOutcome } from './report';
+import { type Calls, type Entry, type Failed, type Json, type Piece, type Reply, type Request, type Sample, type Shown, parse } from './protocol';
+import type { AdapterReport, Comparison, Figure, FigureKind, FoldReport, Gathered, Measured, Progress, Report, RunOutcome } from './report';
 
 /** Which wasm the worker runs: the small one, which opens dropped files, or the one that can measure, draw weights and open addresses. */
 type Wasm = 'inspector' | 'verifier';
@@ -40,6 +40,9 @@ function failed({ error, name, checkpoints }: Failed): Error {
 
 const DIED = 'The worker of this checkpoint ended: this device may be out of memory. Close other tabs and try again.';
 
+/** The worker did not load. */
+class NotLoaded extends Error {}
+
 /**
  * Starts a worker. If it cannot load or dies, the message `died` comes in its place. When it dies, the browser sends no event, but
  * releases the lock that the worker holds while it lives.
@@ -49,13 +52,13 @@ function start(wasm: Wasm): Worker {
     wasm === 'verifier'
       ? new Worker(new URL('./worker/verifier.ts', import.meta.url), { type: 'module' })
       : new Worker(new URL('./worker/worker.ts', import.meta.url), { type: 'module' });
-  const die = (died: string) => worker.dispatchEvent(new MessageEvent('message', { data: { died } }));
+  const die = (died: Error) => worker.dispatchEvent(new MessageEvent('message', { data: { died } }));
   worker.onerror = (event) => {
     event.preventDefault();
-    die(`The inspector could not be loaded. Reload the page and try again. ${event.message ?? ''}`.trim());
+    die(new NotLoaded(`The inspector could not be loaded. Reload the page and try again. ${event.message ?? ''}`.trim()));
   };
   worker.addEventListener('message', ({ data }: MessageEvent<Reply>) => {
-    if ('lock' in data) void navigator.locks.request(data.lock, () => die(DIED));
+    if ('lock' in data) void navigator.locks.request(data.lock, () => die(new Error(DIED)));
   });
   return worker;
 }
@@ -100,6 +103,7 @@ export class Inspector {
   private readonly worker: Worker;
   private readonly waiting = new Map<number, Waiting>();
   private onShown: Show = () => Promise.resolve(true);
+  private onPiece: (piece: Piece) => void = () => undefined;
   private last = 0;
   private ended: { reason: unknown } | null = null;
 
@@ -112,7 +116,8 @@ export class Inspector {
     this.worker.onmessage = ({ data }: MessageEvent<Reply>) => {
       if ('progress' in data) return this.onProgress(data.progress);
       if ('shown' in data) return this.shown(data.shown);
-      if ('died' in data) return this.close(new Error(data.died));
+      if ('piece' in data) return this.onPiece(data.piece);
+      if ('died' in data) return this.close(data.died instanceof Error ? data.died : new Error(data.died));
       if ('lock' in data) return;
       const waiting = this.waiting.get(data.id);
       this.waiting.delete(data.id);
@@ -123,13 +128,15 @@ export class Inspector {
 
   /**
    * Opens a checkpoint in a new worker; aborting ends that worker. For an address, the returned `entries` hold what was read, so that
-   * they open again without a request. If the small wasm cannot read the files, the verifier opens them.
+   * they open again without a request. If the small wasm cannot read the files, the verifier opens them. A worker that does not load
+   * is started once more: its files move while a newer version of the page takes over.
    */
   static async open(
     entries: Entry[],
     onProgress: (progress: Progress) => void,
     signal: AbortSignal,
     wasm: Wasm = wasmFor(entries),
+    again = true,
   ): Promise<{ inspector: Inspector; report: Report; entries: Entry[] }> {
     signal.throwIfAborted();
     const inspector = new Inspector(wasm, onProgress);
@@ -141,6 +148,7 @@ export class Inspector {
       inspector.close(error);
       if (wasm === 'inspector' && error instanceof Error && error.name === 'ReadElsewhere')
         return Inspector.open(entries, onProgress, signal, 'verifier');
+      if (again && error instanceof NotLoaded) return Inspector.open(entries, onProgress, signal, wasm, false);
       throw error;
     }
   }
@@ -162,6 +170,17 @@ export class Inspector {
   run(show: Show, signal: AbortSignal): Promise<Json<RunOutcome>> {
     this.onShown = show;
     return this.ask('run', [], signal);
+  }
+
+  /**
+   * Computes the planned fold and passes its bytes to `take`, which resolves when they are written. If `take` fails, so does this, and the
+   * worker waits until it is closed. Only the verifier answers.
+   */
+  fold(take: (piece: Piece) => Promise<void>, signal: AbortSignal): Promise<Json<FoldReport>> {
+    return new Promise((resolve, reject) => {
+      this.onPiece = (piece) => void take(piece).then(() => this.ask('took', [], signal)).catch(reject);
+      this.ask('fold', [], signal).then(resolve, reject);
+    });
   }
 
   /** Measures a sample of a run, also of a run in another worker. Only the verifier answers. */

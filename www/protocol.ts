@@ -8,6 +8,8 @@ import type {
   Contents,
   Figure,
   FigureKind,
+  FoldOperation,
+  FoldReport,
   Gathered,
   Measured,
   MeasurementPlan,
@@ -53,6 +55,9 @@ export type Sample = {
 
 /** What a run shows: a sample to measure if there is one, and how many blocks, tokens of the loss and moved readers are done. */
 export type Shown = { sample: Sample | null; blocks: number; losses: number; moved: number };
+
+/** The next bytes of a shard of a folded checkpoint. */
+export type Piece = { shard: number; bytes: Uint8Array<ArrayBuffer> };
 
 /** A value as JSON text. Parsing a long one is faster than copying its objects, and most are only passed on. */
 export type Json<Value> = string & { readonly of?: Value };
@@ -111,6 +116,18 @@ export interface Calls {
   adapter(entries: Dropped[]): Json<AdapterReport>;
   /** Returns a file of the kernel directions of these sites, or of all. */
   export(sites: string[] | undefined, json: boolean): Uint8Array<ArrayBuffer>;
+  /** Plans to fold the checkpoint. */
+  planFold(operations: FoldOperation[]): Json<FoldReport>;
+  /** Returns the paths of the files with weights, in the order in which `fold` writes them. */
+  shards(): string[];
+  /** Computes the planned fold. It sends each shard in pieces, and waits for `took` after each. */
+  fold(): Json<FoldReport>;
+  /** Lets the next piece come. */
+  took(): void;
+  /** Runs the checkpoint and the folded files on the same tokens. */
+  proveFold(files: Dropped[]): Json<FoldReport>;
+  /** Returns the fold as an HTML file. `made` is the date. */
+  foldHtml(made: string): string;
   /** Return a figure, or its table, of a result of `compare` or `adapter`. */
   figureOf(report: Json<Comparison | AdapterReport>, kind: FigureKind, width: number, height: number): Figure;
   csvOf(report: Json<Comparison | AdapterReport>, kind: FigureKind): string;
@@ -122,13 +139,14 @@ export type Request = {
 }[keyof Calls];
 
 /**
- * A message from the worker: progress, what a run shows before it waits for `goOn`, a fatal error, the lock that the worker holds while
- * it lives, or the answer to a request.
+ * A message from the worker: progress, what a run shows before it waits for `goOn`, a piece of a fold before it waits for `took`, a fatal
+ * error, the lock that the worker holds while it lives, or the answer to a request.
  */
 export type Reply =
   | { progress: Progress }
   | { shown: Shown }
-  | { died: string }
+  | { piece: Piece }
+  | { died: string | Error }
   | { lock: string }
   | { id: number; value: ReturnType<Calls[keyof Calls]> }
   | Failed;

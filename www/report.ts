@@ -21,6 +21,9 @@ export const WEIGHTS_ENDINGS: readonly string[] = ['.safetensors', '.sft', '.ggu
 /** First words of the names of files with such an end that hold no weights. */
 export const BESIDE_WEIGHTS: readonly string[] = ['training_args', 'optimizer', 'optim_states', 'scheduler', 'scaler', 'rng_state', 'random_states', 'zero_pp_rank', 'bf16_zero_pp_rank'];
 
+/** Ends of the names of files that are copied beside folded weights. */
+export const COPIED_BESIDE: readonly string[] = ['json', 'jinja', 'md', 'model', 'py', 'tiktoken', 'txt', 'vocab', 'yaml', 'yml'];
+
 export type Gathered = { 
 /**
  * Its folder, or its first file if it shares the folder with others.
@@ -1815,6 +1818,253 @@ module: string,
  * Why it was left out.
  */
 why: string, };
+
+export type FoldReport = { 
+/**
+ * Always [`SCHEMA`].
+ */
+schema: string, 
+/**
+ * Version of the program that wrote it.
+ */
+tool_version: string, 
+/**
+ * Name of the checkpoint.
+ */
+checkpoint: string, 
+/**
+ * The result, in one sentence.
+ */
+sentence: string, 
+/**
+ * What was asked for.
+ */
+operations: Array<FoldOperation>, 
+/**
+ * The norms of the model, in network order.
+ */
+norms: Array<FoldedNorm>, 
+/**
+ * The tensors that write the residual stream, if centring was asked for.
+ */
+writers: Array<FoldedWriter>, 
+/**
+ * Why no writer is centred, if so.
+ */
+not_centred: string | null, 
+/**
+ * Why norms and writers were left as they are.
+ */
+left: Array<FoldLeft>, 
+/**
+ * Whether the unembedding is stored beside the embedding.
+ */
+untied: FoldOutcome, 
+/**
+ * Whether maps get biases that their family's code reads.
+ */
+added_biases: FoldOutcome, 
+/**
+ * `model_type` of the result, if it is not that of the original.
+ */
+family: string | null, 
+/**
+ * Files beside the weights that are not those of the original.
+ */
+files: Array<string>, 
+/**
+ * The tensors that change or go, in the order of the files, and then those that are new.
+ */
+tensors: Array<FoldedTensor>, 
+/**
+ * Bytes of all shards.
+ */
+bytes: number, 
+/**
+ * How wrong offsets of scales were repaired. Null if that was not asked for. Then the function changes, and no norm is listed.
+ */
+repair: OffsetRepair | null, 
+/**
+ * Both checkpoints on the same tokens. Null if they were not run.
+ */
+proof: FoldProof | null, };
+
+export type FoldOperation = "scales" | "shifts" | "centre" | "canonical" | "untie" | "add_biases" | "rms_norm" | "repair_offset";
+
+export type FoldOutcome = { "state": "not_asked" } | { "state": "nothing" } | { "state": "done" } | { "state": "left", 
+/**
+ * Why.
+ */
+why: string, };
+
+export type FoldedNorm = { 
+/**
+ * Name of its site.
+ */
+name: string, 
+/**
+ * Its kind.
+ */
+kind: NormKind, 
+/**
+ * Its scale.
+ */
+scale: FoldOutcome, 
+/**
+ * Its shift.
+ */
+shift: FoldOutcome, 
+/**
+ * The dead part of its readers.
+ */
+canonical: FoldOutcome, 
+/**
+ * Channels whose scale is exactly zero, in ascending order.
+ */
+channels_off: Array<number>, 
+/**
+ * The maps that read it.
+ */
+readers: Array<FoldedReader>, };
+
+export type FoldedReader = { 
+/**
+ * Name of its weight.
+ */
+name: string, 
+/**
+ * Its dead part.
+ */
+canonical: FoldOutcome, };
+
+export type FoldedWriter = { 
+/**
+ * Its name.
+ */
+name: string, 
+/**
+ * Whether it was centred.
+ */
+centred: FoldOutcome, };
+
+export type FoldLeft = { 
+/**
+ * The reason, with a star for each number in a name.
+ */
+why: string, 
+/**
+ * The norms and writers.
+ */
+names: Array<string>, };
+
+export type FoldedTensor = { 
+/**
+ * Its name.
+ */
+name: string, 
+/**
+ * Its element type, which stays.
+ */
+dtype: string, 
+/**
+ * Number of its values.
+ */
+values: number, 
+/**
+ * What happens to it. The function stays the same because this is done.
+ */
+identity: string, 
+/**
+ * ‖rounded − exact‖/‖exact‖: how far the exact result was rounded to the element type. Null before it is written.
+ */
+rounding: number | null, 
+/**
+ * No input changes what the tensor computes by more than this, because of the rounding: a Euclidean norm over its outputs. Null before
+ * it is written, and for a writer, whose input no parameter bounds.
+ */
+bound: number | null, };
+
+export type FoldProof = { 
+/**
+ * Number of tokens.
+ */
+tokens: number, 
+/**
+ * ‖difference‖/‖original‖ of the residual stream after each block, without its mean over the channels if writers were centred.
+ */
+blocks: Array<FoldDifference>, 
+/**
+ * The same of the last hidden states. Null with a head, because it may have taken over the scale of the last norm.
+ */
+hidden: FoldDifference | null, 
+/**
+ * The same of the logits. Null without a head.
+ */
+logits: FoldDifference | null, 
+/**
+ * Mean KL divergence of the next-token distributions, in nats. Null without a head.
+ */
+divergence: FoldDifference | null, 
+/**
+ * Whether the logits, or without a head the last hidden states, differ by no more than ten times the floor.
+ */
+same: boolean, };
+
+export type FoldDifference = { 
+/**
+ * Of the result.
+ */
+found: number, 
+/**
+ * Of the original with moved weights.
+ */
+floor: number, };
+
+export type OffsetRepair = { 
+/**
+ * What was run.
+ */
+text: string, 
+/**
+ * Number of its tokens.
+ */
+tokens: number, 
+/**
+ * The versions that were run, as stored first.
+ */
+versions: Array<OffsetVersion>, 
+/**
+ * The scales that are repaired, in network order.
+ */
+norms: Array<RepairedNorm>, };
+
+export type OffsetVersion = { 
+/**
+ * How it differs from what is stored.
+ */
+what: string, 
+/**
+ * Mean loss of the next tokens, in nats. Null if the run overflowed.
+ */
+loss: number | null, 
+/**
+ * Whether it is what the result stores.
+ */
+chosen: boolean, };
+
+export type RepairedNorm = { 
+/**
+ * Its norm site.
+ */
+name: string, 
+/**
+ * Name of the tensor.
+ */
+tensor: string, 
+/**
+ * What is added to every value of it.
+ */
+added: number, };
 
 export type ScanLine = { 
 /**

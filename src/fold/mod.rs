@@ -4,7 +4,8 @@
 //! `walk` says what reads each norm and what writes the stream, from an [`Architecture`](crate::model::Architecture): it names every
 //! tensor of the model, so nothing else can read a norm. [`plan`](mod@plan) decides what is exact, and refuses the rest with a reason.
 //! `extend` adds an unembedding and biases, `rms_norm` turns LayerNorms into RMSNorms, and `modelling` writes the code for those.
-//! `change` is the mathematics of one matrix, [`write`](mod@write) streams a shard, with a new `header` where tensors come or go, and [`prove`](mod@prove) runs both checkpoints.
+//! `change` is the mathematics of one matrix, [`write`](mod@write) streams a shard, with a new `header` where tensors come or go, and
+//! [`prove`](mod@prove) runs both checkpoints. [`plan_of`] is the beginning for callers: it plans an open checkpoint, or refuses it.
 //! [`modulo_dead`](mod@modulo_dead) compares two checkpoints in canonical form, and [`prune`](mod@prune) lists which widths could be cut.
 //! [`repair`](mod@repair) is the one that changes the function: it corrects scales that hold a 1 too many or too few.
 
@@ -16,6 +17,7 @@ pub mod modulo_dead;
 pub mod plan;
 pub mod prove;
 pub mod prune;
+pub mod ready;
 pub mod repair;
 mod rms_norm;
 mod walk;
@@ -30,8 +32,9 @@ pub use modulo_dead::modulo_dead;
 pub use plan::{Operations, Plan, plan};
 pub use prove::prove;
 pub use prune::prune;
+pub use ready::plan_of;
 pub use repair::repair;
-pub use write::write_shard;
+pub use write::{Sink, write_shard};
 
 /// Rounds a value to an element type. `None` for a type that is not rewritten.
 fn rounded(dtype: &TensorType, value: f64) -> Option<f64> {

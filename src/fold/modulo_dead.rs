@@ -281,7 +281,7 @@ impl<'a, S: ByteSource> Lines<'a, S> {
         let [_, length] = lines(&map);
         let mut sums = vec![0.0; length];
         if let Some(change) = change.filter(|change| change.needs_sums(map.layout)) {
-            each_line(side.checkpoint, side.tensor(map.weight), &map, |at, line| {
+            each_line(side.checkpoint, side.tensor(map.weight), &map, async |at, line: &mut [f64]| {
                 change.add(at, line, &mut sums);
                 Ok(())
             })

@@ -42,6 +42,26 @@ pub struct Operations {
     pub rms_norm: bool,
 }
 
+impl Operations {
+    /// Those of a list. [`repair`](fn@super::repair) plans repairs, which are not among them.
+    pub fn of(list: &[FoldOperation]) -> Self {
+        let mut all = Self::default();
+        for operation in list {
+            match operation {
+                FoldOperation::Scales => all.scales = true,
+                FoldOperation::Shifts => all.shifts = true,
+                FoldOperation::Centre => all.centre = true,
+                FoldOperation::Canonical => all.canonical = true,
+                FoldOperation::Untie => all.untie = true,
+                FoldOperation::AddBiases => all.add_biases = true,
+                FoldOperation::RmsNorm => all.rms_norm = true,
+                FoldOperation::RepairOffset => {}
+            }
+        }
+        all
+    }
+}
+
 /// Why a checkpoint cannot be folded at all.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum PlanError {
@@ -67,8 +87,20 @@ pub struct Plan {
     pub(super) edits: Vec<(Tensor, Edit)>,
     /// The tensors that the original does not have. They follow in `report.tensors`.
     pub(super) added: Vec<(Added, Option<Edit>)>,
+    /// For each of `report.tensors` the largest norm of what it is applied to, if the parameters bound it.
+    pub(super) reaches: Vec<Option<f64>>,
     /// Files beside the weights that are not those of the original, by name.
     pub files: Vec<(String, Vec<u8>)>,
+}
+
+/// How far the exact result of a tensor was rounded to its type.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rounded {
+    /// ‖rounded − exact‖/‖exact‖.
+    pub relative: f64,
+    /// ‖rounded − exact‖ times the largest norm of what the tensor is applied to: no input changes its output by more. `None` if the
+    /// parameters do not bound that.
+    pub bound: Option<f64>,
 }
 
 /// What a tensor becomes.
@@ -98,6 +130,16 @@ impl Edit {
 }
 
 impl Plan {
+    /// Takes over what writing a shard returned.
+    pub fn took(&mut self, roundings: Vec<(usize, Rounded)>) {
+        for (place, Rounded { relative, bound }) in roundings {
+            if let Some(tensor) = self.report.tensors.get_mut(place) {
+                (tensor.rounding, tensor.bound) = (Some(relative), bound);
+            }
+        }
+        self.report.summarise();
+    }
+
     /// Whether no tensor changes.
     pub fn is_empty(&self) -> bool {
         self.edits.is_empty() && self.added.is_empty()
@@ -108,6 +150,11 @@ impl Plan {
         let removed = self.edits.iter().filter(|(_, edit)| matches!(edit, Edit::Removed(_)));
         let removed: i128 = removed.map(|(tensor, _)| i128::from(tensor.bytes())).sum();
         self.added.iter().map(|(added, _)| i128::from(added.tensor.bytes())).sum::<i128>() - removed
+    }
+
+    /// The largest norm of what a tensor is applied to, by its place in `report.tensors`. `None` if the parameters do not bound it.
+    pub(super) fn reach(&self, place: usize) -> Option<f64> {
+        self.reaches.get(place).copied().flatten()
     }
 }
 
@@ -145,6 +192,13 @@ impl Parts {
             zeros: (0..d).filter(|&at| gamma[at] == 0.0).collect(),
             subtracts_mean,
         }
+    }
+
+    /// The largest norm of the result γ⊙x̂ + β, because ‖x̂‖ ≤ √d.
+    fn reach(&self) -> f64 {
+        let largest = self.scale.iter().fold(0.0, |most: f64, scale| most.max(scale.abs()));
+        let shift = self.shift.iter().map(|beta| beta * beta).sum::<f64>().sqrt();
+        (self.scale.len() as f64).sqrt() * largest + shift
     }
 
     /// What a reader of the result can lose, and what s gains for it (d values).
@@ -194,12 +248,18 @@ pub fn plan<S: ByteSource>(
         walk: &walk,
         operations,
         edits: BTreeMap::new(),
+        reaches: BTreeMap::new(),
     };
     let norms: Vec<FoldedNorm> = walk.sites.iter().map(|site| planner.norm(site)).collect();
     let (writers, not_centred) = planner.writers();
-    let mut edits = planner.edits;
+    let (mut edits, known_reaches) = (planner.edits, planner.reaches);
+    // A vector is added as it is, and a tensor that is only copied is exact.
+    let reach_of = |at: usize, edit: Option<&Edit>| match edit {
+        Some(Edit::Matrices(_)) => known_reaches.get(&at).copied(),
+        _ => Some(known_reaches.get(&at).copied().unwrap_or(1.0)),
+    };
     let first_added = architecture.tensors.len() - extended.added.len();
-    let edits_of_added = edits.split_off(&first_added);
+    let mut edits_of_added = edits.split_off(&first_added);
     let (mut scales, mut files, mut family) = (Vec::new(), Vec::new(), None);
     if operations.rms_norm {
         let outcomes = Outcomes { norms: &norms, writers: &writers, not_centred: not_centred.as_deref() };
@@ -212,20 +272,26 @@ pub fn plan<S: ByteSource>(
     } else if extended.is_reconfigured {
         files.push((CONFIG.to_owned(), json(&extended.config)));
     }
-    let mut edits: Vec<(Tensor, Edit)> =
-        edits.into_iter().map(|(at, edit)| (architecture.tensors[at].clone(), edit)).collect();
-    let replaced = extended.replaced.into_iter();
-    edits
-        .extend(replaced.map(|tensor| (tensor, Edit::Removed("removed, because a new tensor has its name"))));
-    edits.sort_by_key(|(tensor, _)| (tensor.shard, tensor.range.start));
-    let edit_of = |at: usize| edits_of_added.get(&(first_added + at)).cloned();
-    let added: Vec<(Added, Option<Edit>)> = extended
-        .added
-        .into_iter()
-        .enumerate()
-        .map(|(at, added)| (added, edit_of(at)))
-        .chain(scales.into_iter().map(|scale| (scale, None)))
-        .collect();
+    let mut planned: Vec<(Tensor, Edit, Option<f64>)> = Vec::new();
+    for (at, edit) in edits {
+        let reach = reach_of(at, Some(&edit));
+        planned.push((architecture.tensors[at].clone(), edit, reach));
+    }
+    let replaced = "removed, because a new tensor has its name";
+    planned.extend(extended.replaced.into_iter().map(|tensor| (tensor, Edit::Removed(replaced), Some(1.0))));
+    planned.sort_by_key(|(tensor, ..)| (tensor.shard, tensor.range.start));
+    let mut reaches: Vec<Option<f64>> = planned.iter().map(|(.., reach)| *reach).collect();
+    let edits: Vec<(Tensor, Edit)> = planned.into_iter().map(|(tensor, edit, _)| (tensor, edit)).collect();
+    let mut added: Vec<(Added, Option<Edit>)> = Vec::new();
+    for (at, new) in (first_added..).zip(extended.added) {
+        let edit = edits_of_added.remove(&at);
+        reaches.push(reach_of(at, edit.as_ref()));
+        added.push((new, edit));
+    }
+    for scale in scales {
+        reaches.push(Some(1.0));
+        added.push((scale, None));
+    }
     let asked = [
         (operations.scales, FoldOperation::Scales),
         (operations.shifts, FoldOperation::Shifts),
@@ -237,14 +303,16 @@ pub fn plan<S: ByteSource>(
     ];
     let changed = edits.iter().map(|(tensor, edit)| tensor_report(tensor, edit.identity()));
     let new = added.iter().map(|(added, edit)| tensor_report(&added.tensor, added.identity(edit.as_ref())));
-    let report = FoldReport {
+    let mut report = FoldReport {
         schema: SCHEMA.to_owned(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         checkpoint: inspection.report.checkpoint.name.clone(),
+        sentence: String::new(),
         operations: asked.into_iter().filter(|(asked, _)| *asked).map(|(_, operation)| operation).collect(),
         norms,
         writers,
         not_centred,
+        left: Vec::new(),
         untied: extended.untied,
         added_biases: extended.biases,
         family,
@@ -254,7 +322,8 @@ pub fn plan<S: ByteSource>(
         repair: None,
         proof: None,
     };
-    Ok(Plan { report, edits, added, files })
+    report.summarise();
+    Ok(Plan { report, edits, added, reaches, files })
 }
 
 /// Name of the configuration beside the weights.
@@ -287,6 +356,7 @@ fn tensor_report(tensor: &Tensor, identity: String) -> FoldedTensor {
         values: tensor.elements(),
         identity,
         rounding: None,
+        bound: None,
     }
 }
 
@@ -304,6 +374,8 @@ struct Planner<'a> {
     walk: &'a Walk<'a>,
     operations: Operations,
     edits: BTreeMap<usize, Edit>,
+    /// The largest norm of what a changed reader or scale is applied to.
+    reaches: BTreeMap<usize, f64>,
 }
 
 fn left(why: impl Into<String>) -> FoldOutcome {
@@ -504,6 +576,8 @@ impl Planner<'_> {
             if scales || is_canonical {
                 let scale = scales.then(|| gamma.as_slice().into());
                 self.change(&reader.map, Change::Read { scale, dead });
+                let reach = self.reaches.entry(reader.map.weight).or_insert(0.0);
+                *reach = reach.max(parts.reach());
             }
             let constant = constant.iter().map(|value| if is_canonical { *value } else { 0.0 });
             let s: Vec<f64> =
@@ -562,6 +636,7 @@ impl Planner<'_> {
             false => None,
         };
         if let Some((at, (values, formula))) = norm.scale.zip(stored) {
+            self.reaches.insert(at, (norm.width as f64).sqrt());
             self.edits.insert(at, Edit::Values(values, formula));
         }
         let is_zero = parts.shift.iter().all(|value| *value == 0.0);

@@ -195,7 +195,7 @@ impl Zeros {
             if let Entry::Vacant(place) = zeros.matrices.entry(key(map)) {
                 let [count, length] = lines(map);
                 let mut found = [vec![false; count], vec![true; length]];
-                each_line(checkpoint, tensor(map.weight), map, |at, line| {
+                each_line(checkpoint, tensor(map.weight), map, async |at, line: &mut [f64]| {
                     found[0][at] = line.iter().all(|value| *value == 0.0);
                     found[1].iter_mut().zip(line).for_each(|(zero, value)| *zero &= *value == 0.0);
                     Ok(())

@@ -320,6 +320,8 @@ fn store(
         plan.edits.push((tensor, Edit::Values(values, FORMULA)));
     }
     plan.edits.sort_by_key(|(tensor, _)| (tensor.shard, tensor.range.start));
+    // A scale multiplies x̂, and ‖x̂‖ ≤ √d.
+    plan.reaches = plan.edits.iter().map(|(tensor, _)| Some((tensor.elements() as f64).sqrt())).collect();
     let report = &mut plan.report;
     report.operations = vec![FoldOperation::RepairOffset];
     let tensor = |(tensor, _): &(Tensor, Edit)| FoldedTensor {
@@ -328,10 +330,12 @@ fn store(
         values: tensor.elements(),
         identity: FORMULA.to_owned(),
         rounding: None,
+        bound: None,
     };
     report.tensors = plan.edits.iter().map(tensor).collect();
     report.norms.clear();
     report.repair = Some(repair);
+    report.summarise();
 }
 
 /// Bytes that replace those of a file: its name, where they lie, and the bytes.

@@ -1,9 +1,11 @@
 //! Writes a changed shard: what does not change is copied in slices, what changes is computed in f64 and rounded once. If no tensor comes
 //! or goes, the header stays too.
+//!
+//! The bytes go to a [`Sink`]: a file of the terminal, or the page, which passes them on and answers later.
 
 use super::change::{Change, add_product, centre, lines};
 use super::header;
-use super::plan::{Edit, Plan};
+use super::plan::{Edit, Plan, Rounded};
 use super::rounded;
 use crate::checkpoint::dtype::TensorType;
 use crate::checkpoint::header::LENGTH_BYTES;
@@ -17,6 +19,19 @@ use std::ops::Range;
 
 /// Bytes that are read at once.
 pub(super) const AT_ONCE: u64 = 8 << 20;
+
+/// What takes the bytes of a file, in their order. Everything that implements [`Write`] does.
+#[allow(async_fn_in_trait, reason = "the page has one thread, so a future need not be Send")]
+pub trait Sink {
+    /// Takes the next bytes.
+    async fn put(&mut self, bytes: &[u8]) -> io::Result<()>;
+}
+
+impl<W: Write> Sink for W {
+    async fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes)
+    }
+}
 
 /// Why a shard could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +69,7 @@ impl<'a> Rounding<'a> {
     }
 
     /// Writes exact values in the type of the tensor.
-    fn write(&mut self, values: &[f64], out: &mut impl Write) -> Result<(), WriteError> {
+    async fn write(&mut self, values: &[f64], out: &mut impl Sink) -> Result<(), WriteError> {
         let dtype = &self.tensor.dtype;
         let mut bytes = Vec::with_capacity(values.len() * 8);
         for &value in values {
@@ -67,12 +82,13 @@ impl<'a> Rounding<'a> {
             self.size += value * value;
             push(dtype, stored, &mut bytes);
         }
-        Ok(out.write_all(&bytes)?)
+        Ok(out.put(&bytes).await?)
     }
 
-    /// ‖rounded − exact‖/‖exact‖.
-    fn relative(&self) -> f64 {
-        if self.size > 0.0 { (self.error / self.size).sqrt() } else { 0.0 }
+    /// `reach` is the largest norm of what the tensor is applied to.
+    fn result(&self, reach: Option<f64>) -> Rounded {
+        let relative = if self.size > 0.0 { (self.error / self.size).sqrt() } else { 0.0 };
+        Rounded { relative, bound: reach.map(|reach| self.error.sqrt() * reach) }
     }
 }
 
@@ -86,15 +102,15 @@ pub(super) fn push(dtype: &TensorType, stored: f64, bytes: &mut Vec<u8>) {
     }
 }
 
-/// Writes shard number `shard` of the folded checkpoint. Returns `rounding` of each tensor of `plan.report.tensors` that is in it, by its
-/// place there. `progress` gets the bytes of the original that are done.
+/// Writes shard number `shard` of the folded checkpoint. Returns the rounding of each tensor of `plan.report.tensors` that is in it, by
+/// its place there. `progress` gets the bytes of the original that are done.
 pub async fn write_shard<S: ByteSource>(
     checkpoint: &Checkpoint<S>,
     plan: &Plan,
     shard: usize,
-    out: &mut impl Write,
+    out: &mut impl Sink,
     mut progress: impl FnMut(u64),
-) -> Result<Vec<(usize, f64)>, WriteError> {
+) -> Result<Vec<(usize, Rounded)>, WriteError> {
     let length = checkpoint.shards.get(shard).map_or(0, ByteSource::length);
     let mut roundings = Vec::new();
     let mut done = 0;
@@ -103,12 +119,14 @@ pub async fn write_shard<S: ByteSource>(
         let size = checkpoint.read_weights(shard, 0..LENGTH_BYTES).await?;
         done = u64::from_le_bytes(size.try_into().map_err(|_| damaged())?).saturating_add(LENGTH_BYTES);
         let original = checkpoint.read_weights(shard, LENGTH_BYTES..done).await?;
-        out.write_all(&header::header(checkpoint, plan, shard, &original).ok_or_else(damaged)?)?;
+        out.put(&header::header(checkpoint, plan, shard, &original).ok_or_else(damaged)?).await?;
     }
     let mine = plan.edits.iter().enumerate().filter(|(_, (tensor, _))| tensor.shard == shard);
     for (place, (tensor, edit)) in mine {
         copy(checkpoint, shard, done..tensor.range.start, out, &mut progress).await?;
-        roundings.push((place, changed(checkpoint, tensor, None, edit, out, &mut progress).await?));
+        let mut rounding = Rounding::of(tensor);
+        changed(checkpoint, None, edit, &mut rounding, out, &mut progress).await?;
+        roundings.push((place, rounding.result(plan.reach(place))));
         done = tensor.range.end;
         progress(done);
     }
@@ -118,69 +136,67 @@ pub async fn write_shard<S: ByteSource>(
         (first..).zip(&plan.added).filter(|(_, (added, _))| added.tensor.shard == shard)
     {
         let tensor = &added.tensor;
-        let rounding = match (edit, added.fill) {
-            (Some(edit), fill) => changed(checkpoint, tensor, fill, edit, out, &mut |_| {}).await?,
-            (None, None) => {
-                copy(checkpoint, shard, tensor.range.clone(), out, &mut |_| {}).await?;
-                0.0
+        let mut rounding = Rounding::of(tensor);
+        match (edit, added.fill) {
+            (Some(edit), fill) => {
+                changed(checkpoint, fill, edit, &mut rounding, out, &mut |_| {}).await?;
             }
+            (None, None) => copy(checkpoint, shard, tensor.range.clone(), out, &mut |_| {}).await?,
             (None, Some(value)) => {
-                let mut rounding = Rounding::of(tensor);
-                rounding.write(&vec![value; tensor.elements() as usize], out)?;
-                rounding.relative()
+                rounding.write(&vec![value; tensor.elements() as usize], out).await?;
             }
-        };
-        roundings.push((place, rounding));
+        }
+        roundings.push((place, rounding.result(plan.reach(place))));
     }
     Ok(roundings)
 }
 
-/// Writes a changed tensor. `fill` is the value of all its elements before, if it is not in the original. Returns its rounding.
+/// Writes the changed tensor of `rounding`. `fill` is the value of all its elements before, if it is not in the original.
 async fn changed<S: ByteSource>(
     checkpoint: &Checkpoint<S>,
-    tensor: &Tensor,
     fill: Option<f64>,
     edit: &Edit,
-    out: &mut impl Write,
+    rounding: &mut Rounding<'_>,
+    out: &mut impl Sink,
     progress: &mut impl FnMut(u64),
-) -> Result<f64, WriteError> {
+) -> Result<(), WriteError> {
+    let tensor = rounding.tensor;
     let before = async || match fill {
         Some(value) => Ok(vec![value; tensor.elements() as usize]),
         None => read(checkpoint, tensor, 0..tensor.elements()).await,
     };
-    let mut rounding = Rounding::of(tensor);
     match edit {
         Edit::Removed(_) => {}
-        Edit::Values(values, _) => rounding.write(values, out)?,
+        Edit::Values(values, _) => rounding.write(values, out).await?,
         Edit::CentredVector => {
             let mut values = before().await?;
             centre(&mut values);
-            rounding.write(&values, out)?;
+            rounding.write(&values, out).await?;
         }
         Edit::Bias(map, weight, s) => {
             let mut values = before().await?;
             let mut product = vec![0.0; map.outputs];
-            each_line(checkpoint, weight, map, |at, line| {
+            each_line(checkpoint, weight, map, async |at, line: &mut [f64]| {
                 add_product(map.layout, at, line, s, &mut product);
                 Ok(())
             })
             .await?;
             values.iter_mut().zip(&product).for_each(|(value, product)| *value += product);
-            rounding.write(&values, out)?;
+            rounding.write(&values, out).await?;
         }
         Edit::Matrices(all) => {
             let mut first = 0;
             for (map, change) in all {
                 let between = tensor.bytes_of(&(first..map.first)).unwrap_or_default();
                 copy(checkpoint, tensor.shard, between, out, progress).await?;
-                matrix(checkpoint, tensor, (map, change), &mut rounding, out).await?;
+                matrix(checkpoint, tensor, (map, change), rounding, out).await?;
                 first = map.values().end;
             }
             let rest = tensor.bytes_of(&(first..tensor.elements())).unwrap_or_default();
             copy(checkpoint, tensor.shard, rest, out, progress).await?;
         }
     }
-    Ok(rounding.relative())
+    Ok(())
 }
 
 /// Writes one changed matrix.
@@ -189,20 +205,20 @@ async fn matrix<S: ByteSource>(
     tensor: &Tensor,
     (map, change): (&Linear, &Change),
     rounding: &mut Rounding<'_>,
-    out: &mut impl Write,
+    out: &mut impl Sink,
 ) -> Result<(), WriteError> {
     let [_, length] = lines(map);
     let mut sums = vec![0.0; length];
     if change.needs_sums(map.layout) {
-        each_line(checkpoint, tensor, map, |at, line| {
+        each_line(checkpoint, tensor, map, async |at, line: &mut [f64]| {
             change.add(at, line, &mut sums);
             Ok(())
         })
         .await?;
     }
-    each_line(checkpoint, tensor, map, |at, line| {
+    each_line(checkpoint, tensor, map, async |at, line: &mut [f64]| {
         change.apply(map, at, line, &sums);
-        rounding.write(line, out)
+        rounding.write(line, out).await
     })
     .await
 }
@@ -212,7 +228,7 @@ pub(super) async fn each_line<S: ByteSource>(
     checkpoint: &Checkpoint<S>,
     tensor: &Tensor,
     map: &Linear,
-    mut each: impl FnMut(usize, &mut [f64]) -> Result<(), WriteError>,
+    mut each: impl AsyncFnMut(usize, &mut [f64]) -> Result<(), WriteError>,
 ) -> Result<(), WriteError> {
     let [count, length] = lines(map);
     let line_bytes = tensor.dtype.piece().map_or(8, |(_, size)| size) * length.max(1) as u64;
@@ -222,7 +238,7 @@ pub(super) async fn each_line<S: ByteSource>(
         let value = |line: usize| map.first + (line * length) as u64;
         let mut values = read(checkpoint, tensor, value(from)..value(to)).await?;
         for (at, line) in (from..).zip(values.chunks_exact_mut(length.max(1))) {
-            each(at, line)?;
+            each(at, line).await?;
         }
     }
     Ok(())
@@ -245,13 +261,13 @@ async fn copy<S: ByteSource>(
     checkpoint: &Checkpoint<S>,
     shard: usize,
     range: Range<u64>,
-    out: &mut impl Write,
+    out: &mut impl Sink,
     progress: &mut impl FnMut(u64),
 ) -> Result<(), WriteError> {
     let mut at = range.start;
     while at < range.end {
         let to = range.end.min(at + AT_ONCE);
-        out.write_all(&checkpoint.read_weights(shard, at..to).await?)?;
+        out.put(&checkpoint.read_weights(shard, at..to).await?).await?;
         at = to;
         progress(at);
     }

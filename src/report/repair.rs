@@ -4,10 +4,12 @@ use serde::{Deserialize, Serialize};
 
 /// The scales whose offset was repaired, and the loss that decided it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct OffsetRepair {
     /// What was run.
     pub text: String,
     /// Number of its tokens.
+    #[cfg_attr(test, ts(type = "number"))]
     pub tokens: u64,
     /// The versions that were run, as stored first.
     pub versions: Vec<OffsetVersion>,
@@ -17,6 +19,7 @@ pub struct OffsetRepair {
 
 /// One version of the checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct OffsetVersion {
     /// How it differs from what is stored.
     pub what: String,
@@ -28,6 +31,7 @@ pub struct OffsetVersion {
 
 /// A scale that is repaired.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct RepairedNorm {
     /// Its norm site.
     pub name: String,

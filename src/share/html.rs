@@ -1,25 +1,20 @@
 //! A report as one HTML file: verdict, figures as SVG, tables, and the report itself as JSON. It runs no script and sends no request, so
 //! it opens with a double click, even in ten years.
 
+use super::page::{grouped, kind, maybe, page, prose, readable, table};
 use super::{Choice, ShareError, content, names};
 use crate::figures::figure;
 use crate::inspect::Inspection;
 use crate::plot::{FigureKind, Size};
 use crate::report::claims::Claim;
 use crate::report::random_init::RandomInitSite;
-use crate::report::words::{plain_json, spelled_out};
 use crate::report::{
-    DeadDirections, FallPlace, KernelForm, NormKind, NormReport, Report, ResidualFall, SiteVerification,
-    Verification,
+    DeadDirections, FallPlace, KernelForm, NormReport, Report, ResidualFall, SiteVerification, Verification,
 };
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, html};
 
-/// Text near the beginning of every such file, followed by the version that made it.
-pub const MARK: &str = r#"<meta name="generator" content="Gammascope "#;
+pub use super::page::MARK;
 
-const STYLE: &str = include_str!("page.css");
-/// Forbids loading and running anything.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 const SIZE: Size = Size { width: 960, height: 0 };
 
 /// Writes the file. `made` is the time, as RFC 3339.
@@ -36,42 +31,22 @@ pub fn document(inspection: &Inspection, choice: Choice, made: &str) -> Result<S
     let likely_offsets = inspection.likely_offsets.clone();
     let inspection = Inspection { report, scales, shifts, own_names, undecided, likely_offsets };
     let report = &inspection.report;
-    // `</script>` in a name must not end the element. JSON reads the escape as the same character.
-    let data = serde_json::to_string(report).map_err(content)?.replace('<', "\\u003c");
-    let data = plain_json(&data);
+    let data = serde_json::to_string(report).map_err(content)?;
     let title = format!("{} · Gammascope", report.checkpoint.name);
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="generator" content={ "Gammascope " (report.tool_version) };
-                title { (title) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                main {
-                    (head(report, made))
-                    (final_norm(&inspection))
-                    (sites(&inspection))
-                    (writers(&inspection))
-                    (measured(&inspection))
-                    (dead(report))
-                    (warnings(report))
-                }
-                footer {
-                    p {
-                        "Made by Gammascope " (report.tool_version) " on the sender's machine. No weight of the checkpoint is in this "
-                        "file. The report as JSON (" code { (report.schema) } ") is in it, in the element " code { "#report" } "."
-                    }
-                }
-                script type="application/json" id="report" { (PreEscaped(data)) }
-            }
-        }
+    let main = html! {
+        (head(report, made))
+        (final_norm(&inspection))
+        (sites(&inspection))
+        (writers(&inspection))
+        (measured(&inspection))
+        (dead(report))
+        (warnings(report))
     };
-    Ok(readable(page))
+    let footer = html! {
+        "Made by Gammascope " (report.tool_version) " on the sender's machine. No weight of the checkpoint is in this "
+        "file. The report as JSON (" code { (report.schema) } ") is in it, in the element " code { "#report" } "."
+    };
+    Ok(page(&title, &report.tool_version, &main, &footer, &data))
 }
 
 /// Writes the verdict and the figures as a piece of another page, such as a notebook. It has no script, and no style sheet of its own.
@@ -91,11 +66,6 @@ pub fn piece(inspection: &Inspection) -> String {
             }
         }
     })
-}
-
-/// Spells out invisible characters: all of it is text that people see.
-fn readable(page: Markup) -> String {
-    page.into_string().split('\n').map(spelled_out).collect::<Vec<_>>().join("\n")
 }
 
 fn head(report: &Report, made: &str) -> Markup {
@@ -382,35 +352,6 @@ fn drawn(inspection: &Inspection, kind: FigureKind, site: Option<&str>) -> Marku
     html! { figure { p { strong { (drawn.title) } } (PreEscaped(drawn.svg)) figcaption { (drawn.caption) } } }
 }
 
-/// Makes a sentence whose text in backticks is code.
-fn prose(text: &str) -> Markup {
-    html! {
-        @for (index, piece) in text.split('`').enumerate() {
-            @if index % 2 == 1 { code { (piece) } } @else { (piece) }
-        }
-    }
-}
-
-fn table(id: &str, headings: &[&str], rows: Markup) -> Markup {
-    html! {
-        div.scroll {
-            table id=(id) {
-                thead { tr { @for heading in headings { th scope="col" { (heading) } } } }
-                tbody { (rows) }
-            }
-        }
-    }
-}
-
-fn kind(kind: NormKind) -> &'static str {
-    match kind {
-        NormKind::LayerNorm => "LayerNorm",
-        NormKind::RmsNorm => "RMSNorm",
-        NormKind::Other => "Other norm",
-        NormKind::Unknown => "Unknown",
-    }
-}
-
 fn form(norm: &NormReport) -> String {
     match (norm.kernel.form, norm.kernel.coordinates.len()) {
         (KernelForm::InverseScale, _) => "γ⁻¹".to_owned(),
@@ -421,39 +362,12 @@ fn form(norm: &NormReport) -> String {
     }
 }
 
-/// Formats a number with commas between thousands.
-fn grouped(number: impl Into<u64>) -> String {
-    let digits = number.into().to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// Formats a probability as the page does. It only shows certainty if the value is certain.
 fn probability(value: f64) -> String {
     if (0.9995..1.0).contains(&value) {
         return "> 0.999".to_owned();
     }
     format!("{}", (value * 1000.0).round() / 1000.0)
-}
-
-/// Formats four significant digits as the page does, with an exponent if readers would have to count zeros.
-fn maybe(value: Option<f64>) -> String {
-    let Some(value) = value else { return "–".to_owned() };
-    let size = value.abs();
-    if value.fract() == 0.0 && size < 1e6 {
-        let sign = if value < 0.0 { "-" } else { "" };
-        return format!("{sign}{}", grouped(size as u64));
-    }
-    if !(1e-3..1e6).contains(&size) {
-        return format!("{value:.2e}");
-    }
-    format!("{value:.3e}").parse::<f64>().map_or_else(|_| value.to_string(), |rounded| rounded.to_string())
 }
 
 #[cfg(test)]

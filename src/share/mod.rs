@@ -6,13 +6,15 @@
 //! ```
 //!
 //! A link is a fragment. Browsers do not send it, so no host sees it. [`Shared`] becomes an [`Inspection`] again, whose scales are
-//! sketches, and figures are drawn from these as usual. [`html`] uses the inspection itself.
+//! sketches, and figures are drawn from these as usual. [`html`] uses the inspection itself. [`fold`] is the proof of a fold.
 
 mod columns;
 mod digits;
+pub mod fold;
 mod fragment;
 pub mod html;
 mod names;
+mod page;
 mod sketch;
 
 use crate::checkpoint::json;

@@ -4,29 +4,31 @@ use super::args::{Fold, Remote, ToNorm};
 use super::grid::{ABSENT, Grid, text};
 use super::output::{PartFolder, free_bytes};
 use super::screen::{self, Screen};
-use super::summary::{QUIET, STRONG, printable};
+use super::summary::{STRONG, printable};
 use super::{
     DIFFERS, UNREADABLE, USAGE, complain, files, leave, like, open, print_json, progress, prune, repair,
 };
-use gammascope::checkpoint::{self, Checkpoint, Format};
+use gammascope::checkpoint::{self, Checkpoint};
 use gammascope::fold::prove::Moved;
+use gammascope::fold::ready::{self, BESIDE};
 use gammascope::fold::{Operations, Plan, index, plan, prove, write_shard};
 use gammascope::inspect::Opened;
-use gammascope::model::{Architecture, resolve};
+use gammascope::model::Architecture;
 use gammascope::report::NormKind;
-use gammascope::report::fold::{FoldDifference, FoldOutcome, FoldProof, FoldReport, FoldedNorm};
+use gammascope::report::fold::{FoldDifference, FoldLeft, FoldOutcome, FoldProof, FoldReport, FoldedNorm};
+use gammascope::share::fold;
 use gammascope::source::ByteSource;
 use pollster::block_on;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 /// Name of the report beside the weights.
 const REPORT: &str = "fold.json";
-
-/// Endings of the files that are copied beside the weights: configurations, tokenizers, code and texts.
-const BESIDE: [&str; 10] = ["json", "jinja", "md", "model", "py", "tiktoken", "txt", "vocab", "yaml", "yml"];
+/// Name of the same as a page, if it was proved by running.
+const PAGE: &str = "fold.html";
 
 /// End of the name of an index of shards.
 const INDEX: &str = ".safetensors.index.json";
@@ -63,12 +65,7 @@ pub(crate) fn known(
         )));
     }
     let opened = open::inspected(sources(input, line)?, line).map_err(unreadable)?;
-    is_whole(opened.checkpoint())?;
-    let architecture = resolve(opened.checkpoint()).map_err(|error| {
-        unreadable(format!(
-            "fold needs to know everything that reads a norm, so it works on the models that `gammascope verify` can run: {error}"
-        ))
-    })?;
+    let architecture = ready::known(&opened).map_err(unreadable)?;
     Ok((opened, architecture))
 }
 
@@ -95,10 +92,16 @@ fn fold(options: &Fold, line: &mut progress::Line) -> Result<FoldReport, Failure
             return Err((differs(&proof), DIFFERS));
         }
         plan.report.proof = Some(proof);
+        plan.report.summarise();
     }
     let complete = || {
         let json = serde_json::to_vec_pretty(&plan.report)?;
         whole(&part.path().join(REPORT), |file| file.write_all(&json))?;
+        if options.prove {
+            let made = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+            let page = fold::document(&plan.report, &made).map_err(io::Error::other)?;
+            whole(&part.path().join(PAGE), |file| file.write_all(page.as_bytes()))?;
+        }
         part.complete(output)
     };
     complete().map_err(|error| not_written(output, &error))?;
@@ -130,22 +133,6 @@ fn is_free(input: &Path, output: &Path) -> Result<(), Failure> {
 
 fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// Checks that the checkpoint is safetensors and that no shard is missing.
-fn is_whole<S: ByteSource>(checkpoint: &Checkpoint<S>) -> Result<(), Failure> {
-    if checkpoint.format != Format::Safetensors {
-        return Err(unreadable(format!(
-            "`{}` is not safetensors, and fold rewrites only that; convert it first, for example with `save_pretrained` of transformers",
-            checkpoint.name
-        )));
-    }
-    match checkpoint.missing_shards.first() {
-        None => Ok(()),
-        Some(missing) => Err(unreadable(format!(
-            "`{missing}` is missing or damaged, so the checkpoint cannot be rewritten as a whole; download it again"
-        ))),
-    }
 }
 
 fn not_written(output: &Path, error: &dyn std::fmt::Display) -> Failure {
@@ -181,11 +168,7 @@ fn written<S: ByteSource>(
             let progress = |bytes| line.show_written(done + bytes, total);
             block_on(write_shard(checkpoint, plan, shard, file, progress))
         });
-        for (place, rounding) in roundings.map_err(|error| failed(&error))? {
-            if let Some(tensor) = plan.report.tensors.get_mut(place) {
-                tensor.rounding = Some(rounding);
-            }
-        }
+        plan.took(roundings.map_err(|error| failed(&error))?);
         done += checkpoint.shards[shard].length();
     }
     put_beside(checkpoint, plan, &beside, part.path()).map_err(|error| failed(&error))?;
@@ -265,11 +248,10 @@ fn proof<S: ByteSource>(
 }
 
 fn differs(proof: &FoldProof) -> String {
-    let (what, one) = match proof.logits {
-        Some(logits) => ("logits", Some(logits)),
-        None => ("last hidden states", proof.hidden),
+    let (what, found, floor) = match proof.deciding() {
+        Some((what, FoldDifference { found, floor })) => (what, found, floor),
+        None => ("outputs", f64::NAN, f64::NAN),
     };
-    let [found, floor] = one.map_or([f64::NAN; 2], |FoldDifference { found, floor }| [found, floor]);
     format!(
         "the result computes something else: its {what} differ by {found:.1e}, and those of the original with weights moved by their rounding differ by {floor:.1e}; nothing is left of it"
     )
@@ -313,8 +295,7 @@ fn write(out: &mut Screen<impl Write>, report: &FoldReport, options: &Fold) -> i
             structure(out, report)?;
         }
     }
-    let worst = report.tensors.iter().filter_map(|tensor| Some((tensor.rounding?, &tensor.name)));
-    if let Some((rounding, name)) = worst.max_by(|a, b| a.0.total_cmp(&b.0)) {
+    if let Some((rounding, name)) = report.largest_rounding() {
         writeln!(
             out,
             "Each result is exact up to one rounding: at most {rounding:.1e} of a tensor, in {}.",
@@ -366,24 +347,13 @@ fn norms(out: &mut Screen<impl Write>, report: &FoldReport, all: bool) -> io::Re
     grid.write(out)
 }
 
-/// Writes why something was left, each reason once with its norms.
+/// Writes why something was left, each reason once with its norms and writers.
 fn reasons(out: &mut Screen<impl Write>, report: &FoldReport) -> io::Result<()> {
-    let mut why: Vec<(String, Vec<&str>)> = Vec::new();
-    for norm in &report.norms {
-        for outcome in [&norm.scale, &norm.shift, &norm.canonical] {
-            let FoldOutcome::Left { why: reason } = outcome else { continue };
-            let reason = like::without_numbers(reason);
-            match why.iter_mut().find(|(other, _)| *other == reason) {
-                Some((_, names)) if names.last() == Some(&norm.name.as_str()) => {}
-                Some((_, names)) => names.push(&norm.name),
-                None => why.push((reason, vec![&norm.name])),
-            }
-        }
-    }
-    for (reason, names) in why {
+    for FoldLeft { why, names } in &report.left {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let rows = like::rows(&names, |_| (), false);
         let names: Vec<String> = rows.into_iter().map(|row| printable(&row.name)).collect();
-        writeln!(out, "Left at {}: {}.", names.join(", "), printable(&reason))?;
+        writeln!(out, "Left at {}: {}.", names.join(", "), printable(why))?;
     }
     Ok(())
 }
@@ -399,11 +369,6 @@ fn writers(out: &mut Screen<impl Write>, report: &FoldReport) -> io::Result<()> 
             "{centred} of {} writers of the residual stream lose their mean.",
             report.writers.len()
         )?;
-    }
-    for writer in &report.writers {
-        if let FoldOutcome::Left { why } = &writer.centred {
-            writeln!(out, "{QUIET}  {} is left: {}.{QUIET:#}", printable(&writer.name), printable(why))?;
-        }
     }
     Ok(())
 }

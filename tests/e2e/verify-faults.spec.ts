@@ -52,16 +52,16 @@ test('if a file disappears, the run stops, and it goes on once the file is back'
 test('if a measuring worker cannot start, the run stops, and Go on completes it without gaps', async ({ page, elsewhere }) => {
   // The browser logs separately that there is no such worker.
   elsewhere.add(new URL(page.url()).origin);
-  // Without a verifier loaded in advance, the second one to start is the one that measures.
+  // Without a verifier loaded in advance, the second one to start is the one that measures. A third start tries the same again.
   await page.evaluate(() => Object.defineProperty(navigator, 'connection', { value: { saveData: true } }));
   await openSample(page);
   await page.evaluate(() => {
     const { Worker } = window;
     let started = 0;
-    // The first worker runs the model, the second would measure.
+    // The first worker runs the model, the next would measure.
     window.Worker = class extends Worker {
       constructor(url: string | URL, options?: WorkerOptions) {
-        super(++started === 2 ? '/there-is-no-such-worker.js' : url, options);
+        super([2, 3].includes(++started) ? '/there-is-no-such-worker.js' : url, options);
       }
     };
   });

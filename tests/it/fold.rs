@@ -4,7 +4,8 @@ use crate::support::families::{self, furthest};
 use assert_cmd::Command;
 use gammascope::checkpoint::{self, Checkpoint};
 use gammascope::fold::plan::PlanError;
-use gammascope::fold::{Operations, Plan, plan, write_shard};
+use gammascope::fold::write::WriteError;
+use gammascope::fold::{Operations, Plan, Sink, plan, plan_of, write_shard};
 use gammascope::forward::{Input, Pass, Unwatched};
 use gammascope::inspect;
 use gammascope::model::resolve;
@@ -99,11 +100,19 @@ pub(crate) fn written(
     let opened = block_on(inspect::open(sources(weights.to_vec(), config), |_| {})).unwrap();
     let checkpoint = opened.checkpoint();
     let architecture = resolve(checkpoint).unwrap();
-    let plan = plan(&opened, &architecture, operations)?;
+    let mut plan = plan(&opened, &architecture, operations)?;
     let mut file = Vec::new();
     let written = block_on(write_shard(checkpoint, &plan, 0, &mut file, |_| {})).unwrap();
-    assert_eq!(written.len(), plan.report.tensors.len());
-    assert!(written.iter().all(|(_, rounding)| *rounding < 1e-6), "{written:?}");
+    let places: Vec<usize> = written.iter().map(|(place, _)| *place).collect();
+    assert_eq!(places, (0..plan.report.tensors.len()).collect::<Vec<_>>());
+    assert!(written.iter().all(|(_, rounded)| rounded.relative < 1e-6), "{written:?}");
+    plan.took(written);
+    let mut unbounded = plan.report.tensors.iter().filter(|tensor| tensor.bound.is_none());
+    assert!(
+        unbounded.all(|tensor| tensor.identity.contains("U ← U − 1 mean(U)")),
+        "{:?}",
+        plan.report.tensors
+    );
     assert_eq!(file.len() as i128 - weights.len() as i128 - plan.growth() - header_growth(weights, &file), 0);
     Ok((plan, file))
 }
@@ -361,6 +370,91 @@ fn a_norm_whose_convention_is_not_certain_is_left() {
     assert!(report.tensors.is_empty());
 }
 
+/// ‖(stored − exact) x̂‖ is at most the bound, and the bound is not far above what an input reaches.
+#[test]
+fn no_input_changes_a_reader_by_more_than_its_bound() {
+    let folder = fixture("llama");
+    let mut tensors = in_f32(&folder);
+    let norm = "model.layers.0.input_layernorm.weight";
+    // Thirds, so that the products need more digits than their type has.
+    let scale: Vec<f32> = values(&tensors, norm).into_iter().map(|scale| scale / 3.0).collect();
+    set(&mut tensors, norm, &scale);
+    let (report, result) = folded(&file(&tensors), &config(&folder), SCALES);
+    let name = "model.layers.0.self_attn.q_proj.weight";
+    let result = safetensors::SafeTensors::deserialize(&result).unwrap();
+    let view = result.tensor(name).unwrap();
+    let stored = view.data().chunks(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
+    let d = scale.len();
+    let error: Vec<f64> = stored
+        .zip(values(&tensors, name))
+        .enumerate()
+        .map(|(at, (stored, before))| f64::from(stored) - f64::from(before) * f64::from(scale[at % d]))
+        .collect();
+    let bound = report.tensors.iter().find(|tensor| tensor.name == name).unwrap().bound.unwrap();
+    let mut furthest: f64 = 0.0;
+    for row in error.chunks(d) {
+        // The worst input of a row: along it, with the length that a norm gives.
+        let size = row.iter().map(|value| value * value).sum::<f64>().sqrt();
+        let x: Vec<f64> = row.iter().map(|value| value / size * (d as f64).sqrt()).collect();
+        let change = error
+            .chunks(d)
+            .map(|row| row.iter().zip(&x).map(|(e, x)| e * x).sum::<f64>().powi(2))
+            .sum::<f64>();
+        furthest = furthest.max(change.sqrt());
+    }
+    assert!(furthest > 0.0 && furthest <= bound, "{furthest} {bound}");
+    assert!(bound < 30.0 * furthest, "{furthest} {bound}");
+    let scales = report.tensors.iter().filter(|tensor| tensor.identity == "γ ← 1");
+    assert!(scales.clone().count() > 0 && scales.into_iter().all(|tensor| tensor.bound == Some(0.0)));
+}
+
+#[test]
+fn a_writer_has_no_bound() {
+    let folder = fixture("gpt_neox");
+    let (report, _) = folded(&file(&in_f32(&folder)), &config(&folder), CENTRE);
+    let matrices = report.tensors.iter().filter(|tensor| tensor.identity == "U ← U − 1 mean(U)");
+    assert!(matrices.clone().count() > 2 && matrices.into_iter().all(|tensor| tensor.bound.is_none()));
+    assert!(
+        report.tensors.iter().any(|tensor| tensor.identity == "b ← b − mean(b)" && tensor.bound.is_some())
+    );
+}
+
+/// A place that is full after some bytes, and that takes them later than it is asked.
+struct Full {
+    room: usize,
+    taken: Vec<u8>,
+}
+
+impl Sink for Full {
+    async fn put(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        if self.taken.len() + bytes.len() > self.room {
+            return Err(std::io::ErrorKind::StorageFull.into());
+        }
+        self.taken.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+#[test]
+fn any_sink_gets_the_bytes_of_the_file_until_it_fails() {
+    let folder = fixture("gpt_neox");
+    let (weights, config) = (file(&in_f32(&folder)), config(&folder));
+    let (_, expected) = folded(&weights, &config, ALL);
+    let opened = block_on(inspect::open(sources(weights, &config), |_| {})).unwrap();
+    let plan = plan_of(&opened, ALL).unwrap();
+    for room in [expected.len(), expected.len() - 1, 10] {
+        let mut full = Full { room, taken: Vec::new() };
+        let written = block_on(write_shard(opened.checkpoint(), &plan, 0, &mut full, |_| {}));
+        assert!(expected.starts_with(&full.taken));
+        match written {
+            Ok(_) => assert_eq!(full.taken, expected),
+            Err(WriteError::Written(error)) => assert_eq!(error.kind(), std::io::ErrorKind::StorageFull),
+            Err(other) => panic!("{other}"),
+        }
+        assert_eq!(full.taken.len() == expected.len(), room == expected.len());
+    }
+}
+
 // The command line.
 
 pub(crate) fn fold() -> Command {
@@ -403,8 +497,16 @@ fn a_folder_comes_out_whole_with_its_proof() {
         assert_eq!(kept, report);
         let mut expected = names_in(&model);
         expected.retain(|name| name != "expected.safetensors");
-        expected.push("fold.json".to_owned());
+        expected.extend(["fold.html", "fold.json"].map(str::to_owned));
         expected.sort();
+        // The verdict comes first.
+        let page = std::fs::read_to_string(out.join("fold.html")).unwrap();
+        let verdict = page.split("<h1 id=\"sentence\">").nth(1).unwrap().split("</h1>").next().unwrap();
+        assert_eq!(verdict, report.sentence);
+        assert!(verdict.starts_with("The result computes the same as the original: its logits differ by"));
+        for part in ["W ← W diag γ", "Rounding", "Bound", "Times the floor", "stream after block 0"] {
+            assert!(page.contains(part), "{part}");
+        }
         if name == "c" {
             assert_eq!(names_in(&out), expected);
         }

@@ -4,6 +4,7 @@ import type { Opened } from '../state/opened';
 import { Adapter } from './adapter';
 import { Compare } from './compare';
 import { ExportKernels } from './export';
+import { Fold } from './fold';
 import { Heading } from './heading';
 import { Measure } from './measure';
 import { Verify } from './verify';
@@ -18,6 +19,7 @@ export function Tools({ opened }: { opened: Opened }) {
         <Compare opened={opened} />
         <Adapter opened={opened} />
         <ExportKernels report={opened.report} />
+        <Fold opened={opened} />
       </div>
     </section>
   );

@@ -2,7 +2,7 @@
  * The common part of both workers. Each owns a wasm module and the one checkpoint that it has opened. So reading never blocks the
  * page, and ending the thread cancels it.
  */
-import type { Calls, Entry, Json, Reply, Request, Shown } from '../protocol';
+import type { Calls, Entry, Json, Piece, Reply, Request, Shown } from '../protocol';
 import type { Figure, FigureKind, Gathered, Progress } from '../report';
 
 /** What both workers can do with the open checkpoint. */
@@ -37,6 +37,9 @@ export const shows = (shown: Shown): void => {
   const transfer = sample ? [sample.output.buffer, ...('before' in sample ? [sample.before.buffer] : [])] : [];
   post({ shown }, transfer);
 };
+
+/** Sends the page the next bytes of a fold. Their buffer moves to the page. */
+export const passes = (piece: Piece): void => post({ piece }, [piece.bytes.buffer]);
 
 /** The message of an error. A trap in the wasm has none of its own: the message says that it is our bug. */
 function sentence(error: unknown): string {

@@ -1,9 +1,10 @@
 /**
- * The verifier: the larger wasm, which also measures, runs the model, opens addresses and links, shares, compares, measures adapters
- * and exports. The page loads it when one of these is needed.
+ * The verifier: the larger wasm, which also measures, runs the model, opens addresses and links, shares, compares, measures adapters,
+ * exports and folds. The page loads it when one of these is needed.
  */
 import init, {
   Adapter,
+  type Fold,
   Inspection,
   LinkedReport,
   type Measurement,
@@ -18,13 +19,15 @@ import type { Known, Shown } from '../protocol';
 import type { Figure, Progress, RunPlan } from '../report';
 import { openScratch } from '../scratch';
 import { network } from './network';
-import { type Inspecting, type VerifierCalls, serve, shows, tellProgress } from './serve';
+import { type Inspecting, type VerifierCalls, passes, serve, shows, tellProgress } from './serve';
 
 let inspection: Inspection | undefined;
 let measurement: Measurement | undefined;
 let modelRun: ModelRun | undefined;
 let measurer: Measurer | undefined;
+let plannedFold: Fold | undefined;
 let letGoOn: (stop: boolean) => void = () => undefined;
+let letNextCome: () => void = () => undefined;
 
 function live(): Inspection {
   if (!inspection) throw new Error('This report came in a link, which holds less than a checkpoint. Open the checkpoint to do that.');
@@ -39,6 +42,11 @@ function planned(): Measurement {
 function plannedRun(): ModelRun {
   if (!modelRun) throw new Error('No run is planned.');
   return modelRun;
+}
+
+function fold(): Fold {
+  if (!plannedFold) throw new Error('No fold is planned.');
+  return plannedFold;
 }
 
 /** A run reads messages every so many milliseconds, so that it can be stopped between two matrices. */
@@ -163,6 +171,27 @@ serve<WeightSample, Inspecting<WeightSample>>(
       }
     },
     export: (sites, json) => live().export(sites, json) as Uint8Array<ArrayBuffer>,
+    planFold(operations) {
+      plannedFold?.free();
+      plannedFold = live().planFold(operations);
+      return plannedFold.report();
+    },
+    shards: () => live().shards() as string[],
+    async fold() {
+      const take = (shard: number, bytes: Uint8Array<ArrayBuffer>) =>
+        new Promise<void>((resolve) => {
+          letNextCome = resolve;
+          passes({ shard, bytes });
+        });
+      await fold().write(live(), take);
+      return fold().report();
+    },
+    took: () => letNextCome(),
+    async proveFold(files) {
+      await fold().prove(live(), files);
+      return fold().report();
+    },
+    foldHtml: (made) => fold().html(made),
     figureOf: (of, kind, width, height) => figureOf(of, kind, width, height) as Figure,
     csvOf,
   } satisfies VerifierCalls,

@@ -1,6 +1,7 @@
 //! The wasm that the page loads after the first report, and that the npm package contains. It opens all kinds of checkpoints, measures
-//! and runs, compares, measures adapters, exports and shares. It has no logic.
+//! and runs, compares, measures adapters, exports, folds and shares. It has no logic.
 
+mod fold;
 mod inspection;
 mod measurement;
 mod network;
