@@ -22,7 +22,7 @@ use std::sync::Arc;
 /// Tokens of a run.
 const TOKENS: usize = 512;
 /// Tokens of a sequence, if the model has positions for as many.
-const LENGTH: usize = 128;
+const LENGTH: usize = 32;
 /// What happens to a scale. The report says what c is at each norm.
 const FORMULA: &str = "w ← w + c";
 
