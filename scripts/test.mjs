@@ -137,7 +137,7 @@ async function python() {
   const terminal = await testedTerminal();
   const interpreter = await pythonWithTorch();
   const sum = { passed: 0, failed: 0, skipped: 0 };
-  for (const script of ["tests/hook.py", "tests/use/pytorch.py", "tests/rms_norm.py"]) {
+  for (const script of ["tests/hook.py", "tests/use/pytorch.py", "tests/rms_norm.py", "tests/lens.py"]) {
     const folder = mkdtempSync(join(tmpdir(), "gammascope-python-"));
     try {
       const { code, stdout } = await show(interpreter, [script, terminal, folder]);

@@ -29,7 +29,7 @@ use safetensors::Dtype;
 
 pub use header::index;
 pub use modulo_dead::modulo_dead;
-pub use plan::{Operations, Plan, plan};
+pub use plan::{Operations, Plan, Rounded, plan};
 pub use prove::prove;
 pub use prune::prune;
 pub use ready::plan_of;

@@ -94,7 +94,7 @@ pub struct Plan {
 }
 
 /// How far the exact result of a tensor was rounded to its type.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Rounded {
     /// ‖rounded − exact‖/‖exact‖.
     pub relative: f64,

@@ -2,7 +2,8 @@
 
 use super::args::{Fold, Remote, ToNorm};
 use super::grid::{ABSENT, Grid, text};
-use super::output::{PartFolder, free_bytes};
+use super::output::free_bytes;
+use super::part_folder::PartFolder;
 use super::screen::{self, Screen};
 use super::summary::{STRONG, printable};
 use super::{
@@ -11,7 +12,7 @@ use super::{
 use gammascope::checkpoint::{self, Checkpoint};
 use gammascope::fold::prove::Moved;
 use gammascope::fold::ready::{self, BESIDE};
-use gammascope::fold::{Operations, Plan, index, plan, prove, write_shard};
+use gammascope::fold::{Operations, Plan, Rounded, index, plan, prove, write_shard};
 use gammascope::inspect::Opened;
 use gammascope::model::Architecture;
 use gammascope::report::NormKind;
@@ -20,6 +21,7 @@ use gammascope::share::fold;
 use gammascope::source::ByteSource;
 use pollster::block_on;
 use std::fs::{self, File};
+use std::hash::Hash;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -139,40 +141,73 @@ fn not_written(output: &Path, error: &dyn std::fmt::Display) -> Failure {
     unreadable(format!("`{}` cannot be written: {error}; nothing is left of it", output.display()))
 }
 
-/// Writes all files of the result beside `output`, and completes the report.
+/// Shards of the result that are finished: the roundings of each.
+type Shards = PartFolder<Vec<(usize, Rounded)>>;
+
+/// Writes all files of the result beside `output`, and completes the report. Shards that a killed process has finished stay.
 fn written<S: ByteSource>(
     checkpoint: &Checkpoint<S>,
     plan: &mut Plan,
     input: &Path,
     output: &Path,
     line: &mut progress::Line,
-) -> Result<PartFolder, Failure> {
+) -> Result<Shards, Failure> {
     let shards: Vec<PathBuf> = checkpoint.shards.iter().map(|shard| below(input, shard.path())).collect();
     let beside = beside(input, &shards);
     let total = checkpoint.bytes();
+    let failed = |error: &dyn std::fmt::Display| not_written(output, error);
+    let of = made_of(plan, input, &shards).map_err(|error| failed(&error))?;
+    let mut part = Shards::beside(output, of)
+        .map_err(|error| unreadable(format!("`{}` cannot be written: {error}", output.display())))?;
+    let earlier = part.finished().len();
+    let mut done: u64 = checkpoint.shards[..earlier].iter().map(ByteSource::length).sum();
     let others = beside.iter().filter_map(|(from, _)| fs::metadata(from).ok()).map(|data| data.len());
     let others: u64 = others.sum();
-    let needed = i128::from(total) + plan.growth() + i128::from(others);
+    let needed = i128::from(total - done) + plan.growth() + i128::from(others);
     if let Some(free) = free_bytes(folder_of(output)).filter(|free| i128::from(*free) < needed) {
+        if earlier > 0 {
+            part.leave();
+        }
         return Err(unreadable(format!(
             "the result takes {needed} bytes and the disk of `{}` has {free}; free some, or choose another disk",
             output.display()
         )));
     }
-    let failed = |error: &dyn std::fmt::Display| not_written(output, error);
-    let part = PartFolder::beside(output).map_err(|error| failed(&error))?;
-    let mut done = 0;
-    for (shard, name) in shards.iter().enumerate() {
+    if earlier > 0 {
+        line.note(&format!(
+            "{earlier} of {} shards are finished already, by a run that was ended",
+            shards.len()
+        ));
+    }
+    for finished in part.finished() {
+        plan.took(finished.clone());
+    }
+    for (shard, name) in shards.iter().enumerate().skip(earlier) {
         let target = part.path().join(name);
+        // A killed process may have left half of it.
+        let _ = fs::remove_file(&target);
         let roundings = whole(&target, |file| {
             let progress = |bytes| line.show_written(done + bytes, total);
             block_on(write_shard(checkpoint, plan, shard, file, progress))
         });
-        plan.took(roundings.map_err(|error| failed(&error))?);
+        let roundings = roundings.map_err(|error| failed(&error))?;
+        plan.took(roundings.clone());
+        part.finish(roundings).map_err(|error| failed(&error))?;
         done += checkpoint.shards[shard].length();
     }
     put_beside(checkpoint, plan, &beside, part.path()).map_err(|error| failed(&error))?;
     Ok(part)
+}
+
+/// What decides the contents of the result: the plan, the shards and this version.
+fn made_of(plan: &Plan, input: &Path, shards: &[PathBuf]) -> io::Result<impl Hash + use<>> {
+    let top = if input.is_dir() { input } else { folder_of(input) };
+    let state = |shard: &PathBuf| {
+        let data = fs::metadata(top.join(shard))?;
+        Ok((shard.clone(), data.len(), data.modified().ok()))
+    };
+    let shards = shards.iter().map(state).collect::<io::Result<Vec<_>>>()?;
+    Ok((env!("CARGO_PKG_VERSION"), serde_json::to_string(&plan.report)?, shards))
 }
 
 /// Copies the files beside the weights to a folder, and writes those that are others in the result.
@@ -236,7 +271,7 @@ fn whole<T, E: From<io::Error>>(
 /// Runs the original and the result.
 fn proof<S: ByteSource>(
     checkpoint: &Checkpoint<S>,
-    part: &PartFolder,
+    part: &Shards,
     input: &Path,
     centred: bool,
     line: &mut progress::Line,

@@ -20,6 +20,7 @@ mod memory;
 mod modulo_dead;
 mod open;
 mod output;
+mod part_folder;
 mod plan;
 mod preservation;
 mod progress;

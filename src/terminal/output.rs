@@ -57,46 +57,6 @@ pub(crate) fn whole<E: From<io::Error>>(
     Ok(())
 }
 
-/// A folder that is being written beside its place. It is removed if it is never complete.
-pub(crate) struct PartFolder {
-    path: PathBuf,
-    named: bool,
-}
-
-impl PartFolder {
-    /// Makes an empty folder beside `output`, which does not exist yet.
-    pub(crate) fn beside(output: &Path) -> io::Result<Self> {
-        let name = output.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
-        let path = output.with_file_name(format!(".{name}.{}.part", std::process::id()));
-        fs::create_dir(&path)?;
-        Ok(Self { path, named: false })
-    }
-
-    /// Where it is until it is complete.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Gives it its final name, unless something has that name by now.
-    pub(crate) fn complete(mut self, output: &Path) -> io::Result<()> {
-        if output.exists() {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
-        fs::rename(&self.path, output)?;
-        self.named = true;
-        Ok(())
-    }
-}
-
-impl Drop for PartFolder {
-    fn drop(&mut self) {
-        if !self.named {
-            // If it cannot be removed, its name shows that it is a part.
-            let _ = fs::remove_dir_all(&self.path);
-        }
-    }
-}
-
 /// Free bytes of the disk that holds a folder, if the system says so.
 pub(crate) fn free_bytes(folder: &Path) -> Option<u64> {
     let folder = fs::canonicalize(folder).ok()?;

@@ -1,5 +1,7 @@
 //! A progress line on standard error, if the work takes longer than a moment and standard error is a terminal.
 
+use super::screen;
+use super::summary::printable;
 use gammascope::inspect::{Progress, Stage};
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
@@ -52,6 +54,12 @@ impl Line {
         };
         self.count(progress.done.into(), progress.total.into());
         self.bar.set_message(format!("{what} ({})", HumanBytes(progress.bytes_read)));
+    }
+
+    /// Writes a line above it, which stays.
+    pub(crate) fn note(&self, message: &str) {
+        let message = screen::for_stderr(&format!("note: {}", printable(message)));
+        self.bar.suspend(|| anstream::eprintln!("{message}"));
     }
 
     /// Shows how many sites have been measured.

@@ -22,6 +22,7 @@ mod execution_order;
 mod export;
 mod findings;
 mod fold;
+mod fold_resumed;
 mod fold_rms_norm;
 mod forward;
 mod forward_images;
