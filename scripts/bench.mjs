@@ -3,6 +3,7 @@
 //   npm run bench -- running   only runs models, also with PyTorch and onnxruntime-web, for which it installs 3 GB
 //   npm run bench -- encoders  of these, only runs the encoders of images and sounds
 //   npm run bench -- pytorch   only opens a file of PyTorch of 10 GB, also with PyTorch
+//   npm run bench -- folding   only rewrites checkpoints, beside cp; needs 24 GB of disk
 //   npm run bench -- python    only times the Python package, which it builds with optimisation
 // WebGPU runs in software, or on the GPU of the machine if GAMMASCOPE_GPU is set.
 
@@ -11,6 +12,7 @@ import { closeSync, existsSync, mkdtempSync, openSync, readSync, readdirSync, rm
 import { cpus, tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { serveHub } from "../benches/hub.mjs";
+import { timeFolding } from "../benches/folding.mjs";
 import { timeKernels } from "../benches/kernels.mjs";
 import { servePeer, timeOnnx, timePage } from "../benches/running.mjs";
 import { SLOW, serve, timeDrop, timeLoad, timeMeasuring, timeTable, timeWeights } from "../benches/page.mjs";
@@ -62,14 +64,16 @@ const PICKLED_BLOCKS = 24;
 
 await main(async () => {
   await setUp();
-  const [running, encoders, pytorch, python] = ["running", "encoders", "pytorch", "python"].map((word) => process.argv.includes(word));
+  const words = ["running", "encoders", "pytorch", "folding", "python"];
+  const [running, encoders, pytorch, folding, python] = words.map((word) => process.argv.includes(word));
   // The encoders run in the page alone.
   const command = encoders ? undefined : await compile();
-  if (!process.argv.includes("--as-is") && !pytorch && !python) await build();
+  if (!process.argv.includes("--as-is") && !pytorch && !folding && !python) await build();
   const folder = mkdtempSync(join(tmpdir(), "gammascope-bench-"));
   process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
   process.once("SIGINT", () => process.exit(130));
-  if (pytorch || python) {
+  if (pytorch || folding || python) {
+    if (folding) await rewriting(command, folder);
     if (pytorch) await pickled(command, join(folder, "pytorch_model.bin"));
     if (python) await packaged(command, folder);
     print();
@@ -436,6 +440,18 @@ async function pickled(command, path) {
   const [whole, alone] = [runs.map((run) => run.milliseconds), runs.map(({ stdout }) => 1000 * JSON.parse(stdout).seconds)].map(median);
   row("torch.load(mmap=True) and numpy, whole process", { time: ms(whole), ratio: against(whole, milliseconds) });
   row("torch.load and its reads alone, against our whole process", { time: ms(alone), ratio: against(alone, milliseconds) });
+}
+
+/** Measures how fast a fold copies, and what a model in many shards takes. */
+async function rewriting(command, folder) {
+  heading("Folding");
+  console.log("Writing and rewriting up to 11 GB");
+  const { alone, many } = await timeFolding(command, folder);
+  const speed = ({ bytes }, seconds) => `${(bytes / seconds / 1e9).toFixed(2)} GB/s`;
+  row("a tensor that is only copied", { file: size(alone.bytes), time: ms(1000 * alone.fold), ratio: `${speed(alone, alone.fold)}, ${Math.round((100 * alone.cp) / alone.fold)} % of cp (≥ 60 %)` });
+  row("cp and sync", { file: size(alone.bytes), time: ms(1000 * alone.cp), ratio: speed(alone, alone.cp) });
+  const took = `${speed(many, many.seconds)}, memory ${size(many.memory)}, wrote ${size(many.wrote)}`;
+  row("30 shards, fold --scales", { file: size(many.bytes), read: size(many.read), time: ms(1000 * many.seconds), ratio: took });
 }
 
 /** Measures the Python package beside the terminal, and a watched model beside the plain one. */

@@ -308,6 +308,7 @@ pub fn plan<S: ByteSource>(
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         checkpoint: inspection.report.checkpoint.name.clone(),
         sentence: String::new(),
+        assumed: Vec::new(),
         operations: asked.into_iter().filter(|(asked, _)| *asked).map(|(_, operation)| operation).collect(),
         norms,
         writers,

@@ -5,7 +5,7 @@ use crate::checkpoint::{Checkpoint, Tensor};
 use crate::cpu::divergence::Divergence;
 use crate::forward::{ForwardError, Input, Pass, Seen};
 use crate::model::operation::Reads;
-use crate::model::{Architecture, ModelError, resolve};
+use crate::model::{Accepted, Architecture, ModelError, resolve_reading};
 use crate::report::fold::{FoldDifference, FoldProof};
 use crate::source::generated::mixed;
 use crate::source::{ByteSource, SourceError};
@@ -88,22 +88,23 @@ struct Run {
 }
 
 /// Runs the original, what was made of it, and the original with moved weights. `centred` says whether writers of the stream lost their
-/// mean: the stream is then compared without it.
+/// mean: the stream is then compared without it. Unknown fields of the configuration are an error, unless they are `accepted`.
 pub async fn prove<S: ByteSource, T: ByteSource, M: ByteSource>(
     original: &Checkpoint<S>,
     folded: &Checkpoint<T>,
     moved: &Checkpoint<M>,
     centred: bool,
+    accepted: Accepted<'_>,
 ) -> Result<FoldProof, ProofError> {
-    let architecture = resolve(original)?;
+    let architecture = resolve_reading(original, None, accepted)?;
     if architecture.reads() != Reads::Tokens || architecture.encoder.is_some() {
         return Err(ProofError::Input);
     }
     let length = architecture.longest.unwrap_or(LENGTH).clamp(1, LENGTH);
     let ids = uniform(TOKENS / length * length, architecture.vocabulary);
     let before = run(original, &architecture, &ids, length).await?;
-    let after = run(folded, &resolve(folded)?, &ids, length).await?;
-    let floor = run(moved, &resolve(moved)?, &ids, length).await?;
+    let after = run(folded, &resolve_reading(folded, None, accepted)?, &ids, length).await?;
+    let floor = run(moved, &resolve_reading(moved, None, accepted)?, &ids, length).await?;
     let width = architecture.width;
     let difference = |of: &dyn Fn(&Run) -> Option<Vec<f64>>| {
         let before = of(&before)?;

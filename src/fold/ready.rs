@@ -3,7 +3,7 @@
 use super::plan::{Operations, Plan, PlanError, plan};
 use crate::checkpoint::Format;
 use crate::inspect::Opened;
-use crate::model::{Architecture, ModelError, resolve};
+use crate::model::{Accepted, Architecture, ModelError, resolve_reading};
 use crate::source::ByteSource;
 
 /// Ends of the names of files that are copied beside the weights: configurations, tokenizers, code and texts.
@@ -33,8 +33,9 @@ pub enum Refused {
     Plan(#[from] PlanError),
 }
 
-/// The architecture of a whole checkpoint whose readers are all known.
-pub fn known<S: ByteSource>(opened: &Opened<S>) -> Result<Architecture, Refused> {
+/// The architecture of a whole checkpoint whose readers are all known. Unknown fields of the configuration are an error, unless they are
+/// `accepted`.
+pub fn known<S: ByteSource>(opened: &Opened<S>, accepted: Accepted<'_>) -> Result<Architecture, Refused> {
     let checkpoint = opened.checkpoint();
     if checkpoint.format != Format::Safetensors {
         return Err(Refused::Format(checkpoint.name.clone()));
@@ -42,10 +43,10 @@ pub fn known<S: ByteSource>(opened: &Opened<S>) -> Result<Architecture, Refused>
     if let Some(missing) = checkpoint.missing_shards.first() {
         return Err(Refused::Missing(missing.clone()));
     }
-    Ok(resolve(checkpoint)?)
+    Ok(resolve_reading(checkpoint, None, accepted)?)
 }
 
 /// Plans what to do with an open checkpoint.
 pub fn plan_of<S: ByteSource>(opened: &Opened<S>, operations: Operations) -> Result<Plan, Refused> {
-    Ok(plan(opened, &known(opened)?, operations)?)
+    Ok(plan(opened, &known(opened, Accepted::Only(&[]))?, operations)?)
 }

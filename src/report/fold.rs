@@ -23,6 +23,9 @@ pub struct FoldReport {
     pub sentence: String,
     /// What was asked for.
     pub operations: Vec<FoldOperation>,
+    /// Fields of the configuration that are not known here. The user says that they change nothing.
+    #[serde(default)]
+    pub assumed: Vec<String>,
     /// The norms of the model, in network order.
     pub norms: Vec<FoldedNorm>,
     /// The tensors that write the residual stream, if centring was asked for.

@@ -93,6 +93,9 @@ fn tensors(report: &FoldReport) -> Markup {
                 em { "Rounding" } " is ‖rounded − exact‖/‖exact‖. " em { "Bound" } " is the largest change of what the tensor computes, for any "
                 "input, because ‖x̂‖ ≤ √d behind a norm. The parameters do not bound what a writer reads, so it has none."
             }
+            @if !report.assumed.is_empty() {
+                p { "This assumes that these fields of the configuration change nothing: " code { (report.assumed.join(", ")) } "." }
+            }
             (table("tensors", &headings, html! { @for tensor in &report.tensors { (row(tensor)) } }))
         }
     }

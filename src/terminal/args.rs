@@ -315,6 +315,10 @@ pub(crate) struct Fold {
     /// changes nothing.
     #[arg(long, conflicts_with_all = ["output", "scales", "shifts", "centre", "canonical", "untie", "add_biases", "to", "prove", "dry_run"])]
     pub(crate) prune: bool,
+    /// Fold although this field of the configuration is not known here, because it does not change what the model computes. Give the
+    /// option once for each field. The report names the fields.
+    #[arg(long, value_name = "FIELD")]
+    pub(crate) assume: Vec<String>,
     /// Then run the original and the result on the same 128 token ids, and keep the result only if they differ by rounding.
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) prove: bool,

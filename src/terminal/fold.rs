@@ -14,7 +14,7 @@ use gammascope::fold::prove::Moved;
 use gammascope::fold::ready::{self, BESIDE};
 use gammascope::fold::{Operations, Plan, Rounded, index, plan, prove, write_shard};
 use gammascope::inspect::Opened;
-use gammascope::model::Architecture;
+use gammascope::model::{Accepted, Architecture};
 use gammascope::report::NormKind;
 use gammascope::report::fold::{FoldDifference, FoldLeft, FoldOutcome, FoldProof, FoldReport, FoldedNorm};
 use gammascope::share::fold;
@@ -57,9 +57,10 @@ pub(crate) fn unreadable(error: impl std::fmt::Display) -> Failure {
 
 /// Opens a whole checkpoint on this machine whose readers are all known.
 pub(crate) fn known(
-    input: &Path,
+    options: &Fold,
     line: &mut progress::Line,
 ) -> Result<(Opened<files::File>, Architecture), Failure> {
+    let input = &options.checkpoint;
     if !input.exists() {
         return Err(unreadable(format!(
             "`{}` is not a path on this machine; fold rewrites local files, so download the checkpoint first",
@@ -67,7 +68,7 @@ pub(crate) fn known(
         )));
     }
     let opened = open::inspected(sources(input, line)?, line).map_err(unreadable)?;
-    let architecture = ready::known(&opened).map_err(unreadable)?;
+    let architecture = ready::known(&opened, Accepted::Only(&options.assume)).map_err(unreadable)?;
     Ok((opened, architecture))
 }
 
@@ -77,7 +78,7 @@ fn fold(options: &Fold, line: &mut progress::Line) -> Result<FoldReport, Failure
     if let Some(output) = output.filter(|_| input.exists()) {
         is_free(input, output)?;
     }
-    let (opened, architecture) = known(input, line)?;
+    let (opened, architecture) = known(options, line)?;
     let checkpoint = opened.checkpoint();
     let Fold { scales, shifts, centre, canonical, untie, add_biases, .. } = *options;
     let rms_norm = options.to == Some(ToNorm::RmsNorm);
@@ -86,10 +87,11 @@ fn fold(options: &Fold, line: &mut progress::Line) -> Result<FoldReport, Failure
         true => repair::planned(&opened, &architecture, options, line)?,
         false => plan(&opened, &architecture, operations).map_err(unreadable)?,
     };
+    plan.report.assumed.clone_from(&options.assume);
     let Some(output) = output.filter(|_| !plan.is_empty()) else { return Ok(plan.report) };
     let part = written(checkpoint, &mut plan, input, output, line)?;
     if options.prove {
-        let proof = proof(checkpoint, &part, input, centre || rms_norm, line)?;
+        let proof = proof(checkpoint, &part, options, centre || rms_norm, line)?;
         if !proof.same {
             return Err((differs(&proof), DIFFERS));
         }
@@ -272,14 +274,16 @@ fn whole<T, E: From<io::Error>>(
 fn proof<S: ByteSource>(
     checkpoint: &Checkpoint<S>,
     part: &Shards,
-    input: &Path,
+    options: &Fold,
     centred: bool,
     line: &mut progress::Line,
 ) -> Result<FoldProof, Failure> {
     let folded = block_on(checkpoint::open(sources(part.path(), line)?, |_| {})).map_err(unreadable)?;
-    let moved = sources(input, line)?.into_iter().map(|source| Moved::of(source, checkpoint)).collect();
+    let moved =
+        sources(&options.checkpoint, line)?.into_iter().map(|source| Moved::of(source, checkpoint)).collect();
     let moved = block_on(checkpoint::open(moved, |_| {})).map_err(unreadable)?;
-    block_on(prove(checkpoint, &folded, &moved, centred)).map_err(unreadable)
+    let accepted = Accepted::Only(&options.assume);
+    block_on(prove(checkpoint, &folded, &moved, centred, accepted)).map_err(unreadable)
 }
 
 fn differs(proof: &FoldProof) -> String {
@@ -320,6 +324,13 @@ fn write(out: &mut Screen<impl Write>, report: &FoldReport, options: &Fold) -> i
             printable(&name),
             printable(&report.checkpoint)
         )?,
+    }
+    if !report.assumed.is_empty() {
+        writeln!(
+            out,
+            "It is assumed that these fields of the configuration change nothing: {}.",
+            printable(&report.assumed.join(", "))
+        )?;
     }
     match &report.repair {
         Some(repair) => repair::write(out, repair, options.all)?,

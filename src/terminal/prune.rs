@@ -25,7 +25,7 @@ pub(crate) fn run(options: &Fold) -> ExitCode {
 }
 
 fn listed(options: &Fold, line: &mut progress::Line) -> Result<PruneReport, Failure> {
-    let (opened, architecture) = known(&options.checkpoint, line)?;
+    let (opened, architecture) = known(options, line)?;
     let listing = prune(&opened, &architecture, |done, total| line.show_matrices(done, total));
     block_on(listing).map_err(unreadable)
 }

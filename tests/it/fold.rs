@@ -625,3 +625,27 @@ fn a_dry_run_says_what_would_change() {
     assert!(text.contains("tensors of") && text.contains("would change"), "{text}");
     assert!(text.contains("(tied)"), "{text}");
 }
+
+#[test]
+fn a_field_that_is_not_known_is_refused_unless_the_user_assumes_that_it_changes_nothing() {
+    let work = tempfile::tempdir().unwrap();
+    let [model, out] = ["model", "out"].map(|name| work.path().join(name));
+    std::fs::create_dir(&model).unwrap();
+    std::fs::copy(fixture("llama").join("model.safetensors"), model.join("model.safetensors")).unwrap();
+    let mut config: serde_json::Value = serde_json::from_slice(&config(&fixture("llama"))).unwrap();
+    config["mlp_bias"] = true.into();
+    std::fs::write(model.join("config.json"), config.to_string()).unwrap();
+    let command = || {
+        let mut command = fold();
+        command.arg(&model).args(["--scales", "--prove", "-o"]).arg(&out);
+        command
+    };
+    let error = failure(&mut command(), 2);
+    assert!(error.contains("`mlp_bias` is true") && error.contains("`--assume mlp_bias`"), "{error}");
+    let run = command().args(["--assume", "mlp_bias"]).assert().success();
+    let text = String::from_utf8(run.get_output().stdout.clone()).unwrap();
+    assert!(text.contains("fields of the configuration change nothing: mlp_bias."), "{text}");
+    let report: FoldReport = serde_json::from_slice(&std::fs::read(out.join("fold.json")).unwrap()).unwrap();
+    assert_eq!(report.assumed, ["mlp_bias"]);
+    assert!(std::fs::read_to_string(out.join("fold.html")).unwrap().contains("mlp_bias"));
+}

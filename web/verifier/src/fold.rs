@@ -4,6 +4,7 @@ use crate::inspection::Inspection;
 use gammascope::checkpoint;
 use gammascope::fold::prove::Moved;
 use gammascope::fold::{Operations, Plan, Sink, plan_of, prove, write_shard};
+use gammascope::model::Accepted;
 use gammascope::report::fold::FoldOperation;
 use gammascope::share::fold;
 use gammascope::source::ByteSource;
@@ -55,7 +56,7 @@ impl Fold {
         let moved = inspection.sources.iter().map(|source| Moved::of(source.clone(), original)).collect();
         let moved = checkpoint::open(moved, |_| {}).await.map_err(sentence)?;
         let centred = self.plan.report.operations.contains(&FoldOperation::Centre);
-        let proof = prove(original, &folded, &moved, centred).await.map_err(sentence)?;
+        let proof = prove(original, &folded, &moved, centred, Accepted::Only(&[])).await.map_err(sentence)?;
         self.plan.report.proof = Some(proof);
         self.plan.report.summarise();
         Ok(())
