@@ -1841,6 +1841,10 @@ sentence: string,
  */
 operations: Array<FoldOperation>, 
 /**
+ * Fields of the configuration that are not known here. The user says that they change nothing.
+ */
+assumed: Array<string>, 
+/**
  * The norms of the model, in network order.
  */
 norms: Array<FoldedNorm>, 

@@ -24,7 +24,7 @@ impl<S: ByteSource> Checkpoint<S> {
         prefix: &str,
         metadata: S,
         shards: Vec<S>,
-        progress: &mut impl FnMut(HeadersRead),
+        progress: &mut dyn FnMut(HeadersRead),
     ) -> Option<CheckpointError> {
         let Layout { tensors, warnings } = match self.layout(&metadata).await {
             Ok(layout) => layout,

@@ -91,7 +91,15 @@ enum Role {
 /// them. If the files belong to several checkpoints, the error lists them.
 pub async fn open<S: ByteSource>(
     sources: Vec<S>,
-    progress: impl FnMut(HeadersRead),
+    mut progress: impl FnMut(HeadersRead),
+) -> Result<Checkpoint<S>, CheckpointError> {
+    open_telling(sources, &mut progress).await
+}
+
+/// [`open`] with a dynamic `progress`, so that it is compiled only once.
+async fn open_telling<S: ByteSource>(
+    sources: Vec<S>,
+    progress: &mut dyn FnMut(HeadersRead),
 ) -> Result<Checkpoint<S>, CheckpointError> {
     let meter = Meter::default();
     let names = promised_names(&meter, &sources).await?;
@@ -133,7 +141,7 @@ pub async fn open<S: ByteSource>(
 
 /// Opens files that are known to be one checkpoint but need not be a model: an adapter, for example.
 pub async fn open_any<S: ByteSource>(sources: Vec<S>) -> Result<Checkpoint<S>, CheckpointError> {
-    catalogue(sources, Meter::default(), |_| {}).await
+    catalogue(sources, Meter::default(), &mut |_| {}).await
 }
 
 /// The sources at `places`.
@@ -163,7 +171,7 @@ async fn promised_names<S: ByteSource>(meter: &Meter, sources: &[S]) -> Result<V
 async fn catalogue<S: ByteSource>(
     sources: Vec<S>,
     meter: Meter,
-    mut progress: impl FnMut(HeadersRead),
+    progress: &mut dyn FnMut(HeadersRead),
 ) -> Result<Checkpoint<S>, CheckpointError> {
     if sources.is_empty() {
         return Err(CheckpointError::NoFiles);
@@ -214,7 +222,7 @@ async fn catalogue<S: ByteSource>(
             checkpoint.read_config(prefix.clone(), &config).await?;
         }
         if !folder.shards.is_empty() {
-            let read = checkpoint.read_folder(&path, &prefix, folder, &mut others, total, &mut progress);
+            let read = checkpoint.read_folder(&path, &prefix, folder, &mut others, total, progress);
             damaged = read.await.or(damaged);
             // The build that reads this shard reads the whole checkpoint.
             if let Some(error @ CheckpointError::Elsewhere(_)) = damaged {
@@ -265,7 +273,7 @@ impl<S: ByteSource> Checkpoint<S> {
         #[allow(unused_mut, reason = "changed with the feature more-formats")] mut folder: Folder<S>,
         others: &mut Vec<S>,
         total: usize,
-        progress: &mut impl FnMut(HeadersRead),
+        progress: &mut dyn FnMut(HeadersRead),
     ) -> Option<CheckpointError> {
         #[cfg(feature = "more-formats")]
         if let Some(layout) = folder.layout.take() {
@@ -331,7 +339,7 @@ impl<S: ByteSource> Checkpoint<S> {
         &self,
         group: &[S],
         total: usize,
-        progress: &mut impl FnMut(HeadersRead),
+        progress: &mut dyn FnMut(HeadersRead),
     ) -> Vec<Result<Header, CheckpointError>> {
         let mut headers = Vec::with_capacity(group.len());
         let mut reads =

@@ -120,7 +120,16 @@ pub async fn open_knowing<S: ByteSource>(
     knowledge: Knowledge,
     mut progress: impl FnMut(Progress),
 ) -> Result<Opened<S>, CheckpointError> {
-    Ok(locate(sources, &mut progress).await?.judge(knowledge, progress).await)
+    open_telling(sources, knowledge, &mut progress).await
+}
+
+/// [`open_knowing`] with a dynamic `progress`, so that it is compiled only once.
+async fn open_telling<S: ByteSource>(
+    sources: Vec<S>,
+    knowledge: Knowledge,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Opened<S>, CheckpointError> {
+    Ok(locate_telling(sources, progress).await?.judge_telling(knowledge, progress).await)
 }
 
 /// A checkpoint whose headers were read and whose norm sites were found, without knowledge of other models.
@@ -134,6 +143,14 @@ pub struct Located<S> {
 pub async fn locate<S: ByteSource>(
     sources: Vec<S>,
     mut progress: impl FnMut(Progress),
+) -> Result<Located<S>, CheckpointError> {
+    locate_telling(sources, &mut progress).await
+}
+
+/// [`locate`] with a dynamic `progress`, so that it is compiled only once.
+async fn locate_telling<S: ByteSource>(
+    sources: Vec<S>,
+    progress: &mut dyn FnMut(Progress),
 ) -> Result<Located<S>, CheckpointError> {
     let checkpoint = checkpoint::open(sources, |opened| {
         progress(Progress {
@@ -177,8 +194,13 @@ impl<S: ByteSource> Located<S> {
 
     /// Reads the norms and judges them.
     pub async fn judge(self, knowledge: Knowledge, mut progress: impl FnMut(Progress)) -> Opened<S> {
+        self.judge_telling(knowledge, &mut progress).await
+    }
+
+    /// [`Located::judge`] with a dynamic `progress`, so that it is compiled only once.
+    async fn judge_telling(self, knowledge: Knowledge, progress: &mut dyn FnMut(Progress)) -> Opened<S> {
         let Self { checkpoint, sites } = self;
-        let (sites, mut read) = read_sites(&checkpoint, sites, knowledge, &mut progress).await;
+        let (sites, mut read) = read_sites(&checkpoint, sites, knowledge, progress).await;
         let mut take = |index: usize| read[index].take();
         let stored = sites
             .iter()
@@ -205,7 +227,7 @@ async fn read_sites<S: ByteSource>(
     checkpoint: &Checkpoint<S>,
     mut sites: Vec<NormSite>,
     knowledge: Knowledge,
-    progress: &mut impl FnMut(Progress),
+    progress: &mut dyn FnMut(Progress),
 ) -> (Vec<NormSite>, Read) {
     let tensors = &checkpoint.tensors;
     // Every configuration that diffusers writes names one of its classes.

@@ -633,7 +633,7 @@ fn a_field_that_is_not_known_is_refused_unless_the_user_assumes_that_it_changes_
     std::fs::create_dir(&model).unwrap();
     std::fs::copy(fixture("llama").join("model.safetensors"), model.join("model.safetensors")).unwrap();
     let mut config: serde_json::Value = serde_json::from_slice(&config(&fixture("llama"))).unwrap();
-    config["mlp_bias"] = true.into();
+    config["attention_chunk_size"] = 8.into();
     std::fs::write(model.join("config.json"), config.to_string()).unwrap();
     let command = || {
         let mut command = fold();
@@ -641,11 +641,14 @@ fn a_field_that_is_not_known_is_refused_unless_the_user_assumes_that_it_changes_
         command
     };
     let error = failure(&mut command(), 2);
-    assert!(error.contains("`mlp_bias` is true") && error.contains("`--assume mlp_bias`"), "{error}");
-    let run = command().args(["--assume", "mlp_bias"]).assert().success();
+    assert!(
+        error.contains("`attention_chunk_size` is 8") && error.contains("`--assume attention_chunk_size`"),
+        "{error}"
+    );
+    let run = command().args(["--assume", "attention_chunk_size"]).assert().success();
     let text = String::from_utf8(run.get_output().stdout.clone()).unwrap();
-    assert!(text.contains("fields of the configuration change nothing: mlp_bias."), "{text}");
+    assert!(text.contains("fields of the configuration change nothing: attention_chunk_size."), "{text}");
     let report: FoldReport = serde_json::from_slice(&std::fs::read(out.join("fold.json")).unwrap()).unwrap();
-    assert_eq!(report.assumed, ["mlp_bias"]);
-    assert!(std::fs::read_to_string(out.join("fold.html")).unwrap().contains("mlp_bias"));
+    assert_eq!(report.assumed, ["attention_chunk_size"]);
+    assert!(std::fs::read_to_string(out.join("fold.html")).unwrap().contains("attention_chunk_size"));
 }
