@@ -9,6 +9,9 @@ use crate::model::architecture::Reach;
 /// More than any model has, and few enough that no product of three overflows.
 const MOST: usize = 1 << 20;
 
+/// More layers than any model has.
+const MOST_LAYERS: usize = 1 << 14;
+
 /// More layers than any model has that share blocks. Without tensors of their own, nothing else bounds them.
 const MOST_SHARING: usize = 1 << 10;
 
@@ -75,6 +78,9 @@ impl Dimensions {
             _ => Err(fields.wrong(field, &format!("at most {MOST}"))),
         };
         let (width, layers, heads) = (bounded(sizes.width)?, bounded(sizes.layers)?, bounded(sizes.heads)?);
+        if layers > MOST_LAYERS {
+            return Err(fields.wrong(sizes.layers, &format!("at most {MOST_LAYERS}")));
+        }
         let key_heads = match sizes.key_heads {
             KeyHeads::All => heads,
             KeyHeads::One => 1,
