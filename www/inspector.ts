@@ -40,6 +40,9 @@ function failed({ error, name, checkpoints }: Failed): Error {
 
 const DIED = 'The worker of this checkpoint ended: this device may be out of memory. Close other tabs and try again.';
 
+/** A worker whose request is answered says something within this time. */
+const ANSWERS_MS = 5_000;
+
 /** The worker did not load. */
 class NotLoaded extends Error {}
 
@@ -53,11 +56,18 @@ function start(wasm: Wasm): Worker {
       ? new Worker(new URL('./worker/verifier.ts', import.meta.url), { type: 'module' })
       : new Worker(new URL('./worker/worker.ts', import.meta.url), { type: 'module' });
   const die = (died: Error) => worker.dispatchEvent(new MessageEvent('message', { data: { died } }));
+  const notLoaded = (why = '') => die(new NotLoaded(`The inspector could not be loaded. Reload the page and try again. ${why}`.trim()));
   worker.onerror = (event) => {
     event.preventDefault();
-    die(new NotLoaded(`The inspector could not be loaded. Reload the page and try again. ${event.message ?? ''}`.trim()));
+    notLoaded(event.message);
   };
+  // While a newer version of the page takes over, the browser may drop the request for the worker, without an answer.
+  let loaded = false;
+  const takenOver = () => setTimeout(() => !loaded && notLoaded(), ANSWERS_MS);
+  navigator.serviceWorker?.addEventListener('controllerchange', takenOver);
   worker.addEventListener('message', ({ data }: MessageEvent<Reply>) => {
+    loaded = true;
+    navigator.serviceWorker?.removeEventListener('controllerchange', takenOver);
     if ('lock' in data) void navigator.locks.request(data.lock, () => die(new Error(DIED)));
   });
   return worker;

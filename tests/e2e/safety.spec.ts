@@ -33,14 +33,14 @@ test('a hostile file name in an error is text', async ({ page }) => {
   expect(await page.locator('[role=alert] img').count()).toBe(0);
 });
 
-test('while the page reads a checkpoint, it requests only its own code, styles, wasm and tables', async ({ page }) => {
+test('while the page reads a checkpoint, it requests only its own code, styles, wasm, icon and tables', async ({ page }) => {
   await page.waitForLoadState('networkidle');
   const requested: string[] = [];
   page.on('request', (request) => requested.push(request.url()));
   await openFromCode(page, gpt2());
   await siteRows(page).first().click();
   await expect(page.locator('tr.detail svg[role=img]').first()).toBeVisible();
-  for (const url of requested) expect(url).toMatch(/\.(js|css|wasm)$|\/assets\/later\/tables-[^/]+\/[^/]+\.txt$/);
+  for (const url of requested) expect(url).toMatch(/\.(js|css|wasm)$|\/favicon-[^/]+\.svg$|\/assets\/later\/tables-[^/]+\/[^/]+\.txt$/);
 });
 
 test('the page works if storage is forbidden', async ({ page }) => {

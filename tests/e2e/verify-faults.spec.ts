@@ -77,6 +77,26 @@ test('if a measuring worker cannot start, the run stops, and Go on completes it 
   expect(verification?.residual.every(({ sigma_min }) => sigma_min !== null)).toBe(true);
 });
 
+test('a worker whose request gets no answer while a newer version takes over is started once more', async ({ page }) => {
+  await page.evaluate(() => Object.defineProperty(navigator, 'connection', { value: { saveData: true } }));
+  await openSample(page);
+  await page.route('**/never-answered.js', () => undefined);
+  await page.evaluate(() => {
+    const { Worker } = window;
+    let started = 0;
+    window.Worker = class extends Worker {
+      constructor(url: string | URL, options?: WorkerOptions) {
+        super(++started === 2 ? './never-answered.js' : url, options);
+      }
+    };
+  });
+  const asked = page.waitForRequest('**/never-answered.js');
+  const run = page.evaluate(async () => (await window.gammascope.verify({ device: 'cpu', input: 'uniform', preservation: false })).verification?.sites.length);
+  await asked;
+  await page.evaluate(() => navigator.serviceWorker.dispatchEvent(new Event('controllerchange')));
+  expect(await run).toBe(9);
+});
+
 const BLOCKS = [0, 1, 2, 3];
 
 /** Begins a run of the open sample on the CPU and waits until something is measured. */
