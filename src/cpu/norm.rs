@@ -22,6 +22,19 @@ pub fn normalise(centring: Centring, x: &mut [f32], width: usize, epsilon: f32) 
     });
 }
 
+/// Computes max(x − m − k · s, 0) in place, on n × `width` values. m and s are the mean and the standard deviation of a token's values.
+pub fn cut(x: &mut [f32], width: usize, k: f32) {
+    let d = width as f32;
+    rows::in_parallel(x, width, |_, part| {
+        for token in part.chunks_exact_mut(width) {
+            let mean = sum(token, |x| x) / d;
+            let square = sum(token, |x| (x - mean) * (x - mean)) / d;
+            let least = mean + k * square.sqrt();
+            token.iter_mut().for_each(|x| *x = (*x - least).max(0.0));
+        }
+    });
+}
+
 /// Computes y = γ ⊙ x̂ + β of every token in place. A missing γ is 1, a missing β is 0.
 pub fn scale_and_shift(x: &mut [f32], scale: Option<&[f32]>, shift: Option<&[f32]>) {
     if let Some(scale) = scale {
@@ -45,6 +58,14 @@ mod tests {
         let mut y = x.to_vec();
         normalise(centring, &mut y, x.len(), epsilon);
         y
+    }
+
+    #[test]
+    fn a_cut_leaves_what_is_beyond_some_deviations_of_each_token() {
+        // Means 3 and 0, deviations 2 and 1.
+        let mut x = [1.0, 5.0, 1.0, 5.0, -1.0, 1.0, 1.0, -1.0];
+        cut(&mut x, 4, 0.5);
+        assert_eq!(x, [0.0, 1.0, 0.0, 1.0, 0.0, 0.5, 0.5, 0.0]);
     }
 
     proptest! {

@@ -135,6 +135,11 @@ impl<'a> Walk<'a> {
             self.reads_stream = Some("only text models are centred".to_owned());
             return;
         };
+        if let Some(versions) = &architecture.versions {
+            self.reads_stream = Some("the residual stream has several versions, which maps mix".to_owned());
+            self.reads(None, &versions.begin, false);
+            self.reads(None, &versions.end, false);
+        }
         if let Some(inputs) = &tokens.inputs {
             self.reads_stream = Some("a map of the embedding makes vectors for all blocks".to_owned());
             self.reads(None, &[inputs.map], false);
@@ -179,6 +184,11 @@ impl<'a> Walk<'a> {
 
     /// Returns the norm whose output is the stream after the block, if there is one.
     fn block(&mut self, block: &'a Block, stream: Option<&'a Norm>) -> Option<&'a Norm> {
+        if let Some(part) = &block.alternating {
+            self.on_stream.push(&part.norm);
+            self.reads(Some(&part.norm), &[part.router], false);
+            self.reads(None, &[part.predict, part.correct], false);
+        }
         let attention = &block.around_attention;
         let read = self.before(attention, stream, "attention");
         match &block.attention {
@@ -198,6 +208,14 @@ impl<'a> Walk<'a> {
                 self.reads(read, &maps, false);
                 self.goes_elsewhere(&rule.norm, INNER);
                 self.branch(attention, rule.output);
+            }
+        }
+        if let Some(laurel) = &block.laurel {
+            self.reads(read, &[laurel.left], false);
+            self.writes(laurel.right, Some("a norm stands between it and the residual stream"));
+            self.goes_elsewhere(&laurel.after, ADDED);
+            if let Some(norm) = read {
+                self.goes_elsewhere(norm, "its output is also added to the residual stream");
             }
         }
         let stream = attention.after.as_ref();
@@ -383,6 +401,9 @@ impl<'a> Walk<'a> {
             let maps = maps.into_iter().flatten().flat_map(|map| [Some(map.weight), map.bias]);
             maps.chain(norm.into_iter().flat_map(|norm| [norm.scale, norm.shift])).collect::<Vec<_>>()
         });
+        let versions =
+            architecture.versions.iter().flat_map(|versions| versions.begin.iter().chain(&versions.end));
+        let of_tokens = of_tokens.chain(versions.flat_map(|map| [Some(map.weight), map.bias]));
         let of_blocks = architecture.reads_from(0).map(|(_, read)| Some(read.tensor));
         for tensor in of_tokens.chain(of_head).chain(of_blocks).flatten() {
             used[tensor] = true;

@@ -45,20 +45,18 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         Ok((0..inputs.count()).map(of_block).collect())
     }
 
-    /// Adds to the stream (n × d) what a block makes of its own vectors (n × p).
-    pub(super) async fn with_input(
+    /// Returns what a block makes of the stream (n × d) and of its own vectors (n × p): n × d.
+    pub(super) async fn of_input(
         &self,
         part: &BlockInput,
         input: &K::Values,
-        mut stream: K::Values,
+        stream: &K::Values,
         watch: &mut dyn Observer,
     ) -> Result<K::Values, ForwardError> {
-        let mut gate = self.linear(&part.gate, &stream).await?;
+        let mut gate = self.linear(&part.gate, stream).await?;
         self.kernels.gate(part.activation, &mut gate, input);
         let output = self.linear(&part.projection, &gate).await?;
-        let output = self.norm(&part.after, &output, watch).await?;
-        self.kernels.add(&mut stream, &output, 1.0);
-        Ok(stream)
+        self.norm(&part.after, &output, watch).await
     }
 
     /// Returns a copy of the keys and values at a place.

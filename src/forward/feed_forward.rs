@@ -219,6 +219,9 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
                     let one = self.kernels.put(vec![1.0]);
                     up = self.kernels.scale_and_shift(&up, None, Some(&one), 1);
                 }
+                if let Some(k) = gated.cut {
+                    gate = self.kernels.cut(&gate, gated.down.inputs, k);
+                }
                 self.kernels.gate(gated.activation, &mut gate, &up);
                 gate
             }

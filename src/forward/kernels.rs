@@ -97,6 +97,8 @@ pub trait Kernels {
     ) -> Self::Values;
     /// See [`norm::normalise`].
     fn normalise(&self, centring: Centring, x: &Self::Values, width: usize, epsilon: f32) -> Self::Values;
+    /// See [`norm::cut`].
+    fn cut(&self, x: &Self::Values, width: usize, k: f32) -> Self::Values;
     /// See [`norm::scale_and_shift`]. Scale and shift have `width` values.
     fn scale_and_shift(
         &self,
@@ -218,6 +220,12 @@ impl Kernels for Cpu {
     fn normalise(&self, centring: Centring, x: &Vec<f32>, width: usize, epsilon: f32) -> Vec<f32> {
         let mut y = x.clone();
         norm::normalise(centring, &mut y, width, epsilon);
+        y
+    }
+
+    fn cut(&self, x: &Vec<f32>, width: usize, k: f32) -> Vec<f32> {
+        let mut y = x.clone();
+        norm::cut(&mut y, width, k);
         y
     }
 

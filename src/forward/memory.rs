@@ -28,14 +28,15 @@ pub fn memory(architecture: &Architecture, tokens: usize, encoded: usize) -> u64
         architecture.blocks.iter().map(|block| of_block(block, architecture.width, tokens, encoded));
     let stored = architecture.matrices().map(|linear| linear.bytes(&architecture.tensors)).max();
     let read = architecture.encoder.as_ref().map_or(0, |encoder| encoded as u64 * encoder.width as u64);
-    let stream = tokens as u64 * (4 * architecture.width as u64 + architecture.beside_stream() as u64) + read;
+    let stream =
+        tokens as u64 * (4 * architecture.state_width() as u64 + architecture.beside_stream() as u64) + read;
     4 * (stream + of_blocks.max().unwrap_or(0).max(of_embedding)) + stored.unwrap_or(0).max(AHEAD)
 }
 
 /// The same for a pass in parts of this many tokens, with `held` bytes of matrices that stay on the device.
 pub fn memory_in_parts(architecture: &Architecture, tokens: usize, held: u64) -> u64 {
     // What goes to the scratch and comes back is in memory as bytes too.
-    let bytes = 4 * tokens as u64 * architecture.width as u64;
+    let bytes = 4 * tokens as u64 * architecture.state_width() as u64;
     memory(architecture, tokens, 0).saturating_add(held).saturating_add(bytes)
 }
 

@@ -10,7 +10,7 @@
 //! `ahead` reads the next ones early. `aside` is what blocks read beside the stream. `projector` goes from a tower of images to a decoder. `attention`, `delta_rule` (linear attention) and
 //! `feed_forward` are the parts of a block, `disentangled` makes DeBERTa's keys and queries of positions, and `local` is a convolution beside
 //! a block. [`head`] computes logits and losses. `parts` runs a pass whose activations do not fit into memory, a part of its sequences at a
-//! time, and `held` keeps the matrices of a block for all of them. `written` says how strongly a block writes along a direction.
+//! time, `versions` runs blocks on one of several versions of the stream, and `held` keeps the matrices of a block for all of them. `written` says how strongly a block writes along a direction.
 
 mod ahead;
 mod aside;
@@ -32,6 +32,7 @@ mod parts;
 mod projector;
 mod sounds;
 mod standing;
+mod versions;
 mod weights;
 mod written;
 
@@ -48,6 +49,7 @@ use held::Held;
 use input::Sequences;
 use kernels::{Cpu, Kernels};
 use observer::Observer;
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 use weights::{Loaded, Weights};
@@ -362,6 +364,8 @@ pub enum Seen<'a> {
         width: usize,
         /// n × d values.
         stream: &'a [f32],
+        /// What the pass goes on with: the stream, with all its versions if there are several (n × V·d).
+        state: &'a [f32],
         /// The stream (n × d) between the block's attention parts and its feed-forward part, if the caller wants it.
         after_attention: Option<&'a [f32]>,
         /// Its keys and values (n × key heads·h each), if later blocks use them too. Where a pass runs in parts, they are in the scratch.
@@ -651,9 +655,9 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
                 (blocks, stream, inputs)
             }
             None => {
-                let stream = self.embed(encoded.as_ref(), watch).await?;
-                let inputs = self.block_inputs(&stream, watch).await?;
-                (0, stream, inputs)
+                let first = self.embed(encoded.as_ref(), watch).await?;
+                let inputs = self.block_inputs(&first, watch).await?;
+                (0, self.begin_versions(first).await?, inputs)
             }
         };
         let mut inputs = inputs.into_iter().skip(done);
@@ -668,7 +672,8 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
             // This also waits for the device, so that at most one block is queued on it.
             self.is_finite(&stream, index, 0).await?;
             if watch.wants_stream() {
-                let values = self.kernels.get(&stream).await?;
+                let state = self.kernels.get(&stream).await?;
+                let active = self.active(&state);
                 let lent = match block.lends().and_then(|place| aside.lent[place].as_ref()) {
                     Some([k, v]) => Some([self.kernels.get(k).await?, self.kernels.get(v).await?]),
                     None => None,
@@ -676,7 +681,8 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
                 let seen = Seen::Block {
                     index,
                     width,
-                    stream: &values,
+                    stream: &active,
+                    state: &state,
                     after_attention: after_attention.as_deref(),
                     lent: lent.as_ref().map(|both| both.each_ref().map(Vec::as_slice)),
                     next: self.architecture.norm_after(at).and_then(|norm| norm.site.as_deref()),
@@ -686,9 +692,22 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
                 }
             }
         }
+        let stream = self.end_versions(stream).await?;
         match &self.architecture.final_norm {
             Some(norm) => self.norm(norm, &stream, watch).await,
             None => Ok(stream),
+        }
+    }
+
+    /// Returns the active version of a state (n × V·d) as the stream (n × d).
+    fn active<'s>(&self, state: &'s [f32]) -> Cow<'s, [f32]> {
+        let (width, of) = (self.architecture.width, self.architecture.state_width());
+        match &self.architecture.versions {
+            Some(versions) => {
+                let from = versions.active * width;
+                Cow::Owned(state.chunks_exact(of).flat_map(|row| &row[from..from + width]).copied().collect())
+            }
+            None => Cow::Borrowed(state),
         }
     }
 
@@ -696,8 +715,8 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
     async fn is_finite(&self, stream: &K::Values, block: usize, first: usize) -> Result<(), ForwardError> {
         let Some(at) = self.kernels.first_not_finite(stream).await? else { return Ok(()) };
         let value = self.kernels.get(&self.kernels.part(stream, at, 1)).await?[0];
-        let width = self.architecture.width;
-        let (token, channel) = (first + at / width, at % width);
+        let (width, of) = (self.architecture.width, self.architecture.state_width());
+        let (token, channel) = (first + at / of, at % width);
         Err(ForwardError::NotFinite { block, token, channel, value })
     }
 
@@ -756,13 +775,27 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         aside: &mut Aside<K::Values>,
         watch: &mut dyn Observer,
     ) -> Result<(K::Values, Option<Vec<f32>>), ForwardError> {
+        if let Some((alternating, versions)) =
+            block.alternating.as_ref().zip(self.architecture.versions.as_ref())
+        {
+            let predicted = self.predict(versions, alternating, &stream, watch).await?;
+            let active = self.version(&predicted, versions.active);
+            let (output, between) = self.both_parts(block, active, encoded, aside, watch).await?;
+            let mut state = self.correct(versions, alternating, predicted, output, watch).await?;
+            if let Some((part, input)) = block.input.as_ref().zip(aside.input.take()) {
+                let part = (alternating, part);
+                state = self.with_input_for_others(versions, part, &input, state, watch).await?;
+            }
+            return Ok((state, between));
+        }
         let convolved = match &block.convolution {
             Some(convolution) => Some((convolution, self.convolved_tokens(convolution, &stream).await?)),
             None => None,
         };
         let (mut stream, between) = self.both_parts(block, stream, encoded, aside, watch).await?;
         if let Some((part, input)) = block.input.as_ref().zip(aside.input.take()) {
-            stream = self.with_input(part, &input, stream, watch).await?;
+            let output = self.of_input(part, &input, &stream, watch).await?;
+            self.kernels.add(&mut stream, &output, 1.0);
         }
         if let Some((convolution, convolved)) = convolved {
             self.kernels.add(&mut stream, &convolved, 1.0);
@@ -801,7 +834,14 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
             let between = self.between(&stream, watch).await?;
             return Ok((self.merge(around_feed_forward, stream, fed, watch).await?, between));
         }
+        let laurel = match &block.laurel {
+            Some(laurel) => Some(self.laurel(laurel, read, watch).await?),
+            None => None,
+        };
         let mut stream = self.merge(around_attention, stream, attended, watch).await?;
+        if let Some(laurel) = laurel {
+            stream = self.with_laurel(stream, &laurel);
+        }
         if let (Some(cross), Some(encoded)) = (&block.cross, encoded) {
             let input = self.before(&cross.around, &stream, watch).await?;
             let read = input.as_ref().unwrap_or(&stream);

@@ -29,7 +29,7 @@ pub struct Parts<'a> {
     pub base: u64,
 }
 
-/// Streams of n × d values of a pass: those before and after a block, in turn, and the one between the parts of a block. What blocks read
+/// Streams of n × d values of a pass, or of n × V·d if there are several versions: those before and after a block, in turn, and the one between the parts of a block. What blocks read
 /// beside the stream follows: the vectors of each block (n × p), then the keys and the values that are lent. The outputs of norms are last.
 const STREAMS: u64 = 3;
 /// Which of them is the one between the parts of a block.
@@ -43,7 +43,7 @@ pub fn scratch_bytes(architecture: &Architecture, tokens: u64, shown: u64) -> u6
 
 /// Values that a pass of n tokens keeps in the scratch: its streams, and what blocks read beside them.
 fn kept(architecture: &Architecture, tokens: u64) -> u64 {
-    let streams = STREAMS.saturating_mul(architecture.width as u64);
+    let streams = STREAMS.saturating_mul(architecture.state_width() as u64);
     tokens.saturating_mul(streams.saturating_add(architecture.beside_stream() as u64))
 }
 
@@ -176,6 +176,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
                     let at = self.place_of_input(parts, block, tokens.start);
                     parts.write(at, &self.kernels.get(input).await?)?;
                 }
+                let stream = pass.begin_versions(stream).await?;
                 self.put_stream(parts, 0, tokens.start, &self.kernels.get(&stream).await?)
             })
             .await?;
@@ -190,14 +191,16 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
                 self.put_lent(parts, block, &aside, tokens.start).await?;
                 self.is_finite(&stream, index, tokens.start).await?;
                 if let Some(values) = after_attention {
-                    self.put_stream_at(parts, BETWEEN, tokens.start, &values)?;
+                    let between = parts.base + BETWEEN * self.stream_values();
+                    parts.write(between + (tokens.start * width) as u64, &values)?;
                 }
                 self.put_stream(parts, index + 1, tokens.start, &self.kernels.get(&stream).await?)
             })
             .await?;
             if watch.wants_stream() {
                 let all = 0..self.sequences.tokens;
-                let stream = self.stream_of(parts, index + 1, all.clone())?;
+                let state = self.stream_of(parts, index + 1, all.clone())?;
+                let stream = self.active(&state);
                 let after_attention = match watch.wants_after_attention() {
                     true => Some(parts.read(parts.base + BETWEEN * self.stream_values(), stream.len())?),
                     false => None,
@@ -206,6 +209,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
                     index,
                     width,
                     stream: &stream,
+                    state: &state,
                     after_attention: after_attention.as_deref(),
                     lent: None,
                     next: self.architecture.norm_after(index).and_then(|norm| norm.site.as_deref()),
@@ -218,15 +222,15 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         // The stream after the last block stays where it is, so that a run can continue from there.
         let blocks = self.architecture.blocks.len();
         self.each_part(parts, &held, watch, async |pass, watch, tokens| {
-            let stream = self.stream_of(parts, blocks, tokens.clone())?;
+            let stream = self.kernels.put(self.stream_of(parts, blocks, tokens.clone())?);
+            let stream = pass.end_versions(stream).await?;
             let hidden = match &self.architecture.final_norm {
-                Some(norm) => {
-                    let hidden = pass.norm(norm, &self.kernels.put(stream), watch).await?;
-                    self.kernels.get(&hidden).await?
-                }
+                Some(norm) => pass.norm(norm, &stream, watch).await?,
                 None => stream,
             };
-            self.put_stream(parts, blocks + 1, tokens.start, &hidden)
+            let width = self.architecture.width;
+            let at = self.place_of_stream(parts, blocks as u64 + 1, tokens.start, width);
+            parts.write(at, &self.kernels.get(&hidden).await?)
         })
         .await
     }
@@ -234,9 +238,11 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
     /// Returns the losses at the last hidden states that the same pass left in the scratch, as [`Pass::losses`] does.
     pub async fn losses_in_parts(&self, parts: Parts<'_>) -> Result<Vec<f64>, ForwardError> {
         let held = Rc::new(Held::new(parts.held));
-        let (mut losses, hidden) = (Vec::new(), self.architecture.blocks.len() + 1);
+        let (mut losses, hidden) = (Vec::new(), self.architecture.blocks.len() as u64 + 1);
         self.each_part(parts, &held, &mut Unwatched, async |pass, _, tokens| {
-            let hidden = self.kernels.put(self.stream_of(parts, hidden, tokens)?);
+            let width = self.architecture.width;
+            let at = self.place_of_stream(parts, hidden, tokens.start, width);
+            let hidden = self.kernels.put(parts.read(at, tokens.len() * width)?);
             losses.extend(pass.losses(&hidden).await?);
             Ok(())
         })
@@ -290,7 +296,12 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
 
     /// Values of a stream.
     fn stream_values(&self) -> u64 {
-        self.sequences.tokens as u64 * self.architecture.width as u64
+        self.sequences.tokens as u64 * self.architecture.state_width() as u64
+    }
+
+    /// Where values of this width are in the scratch, in the stream after this many blocks, from token `first` on.
+    fn place_of_stream(&self, parts: Parts<'_>, blocks: u64, first: usize, width: usize) -> u64 {
+        parts.base + blocks % 2 * self.stream_values() + (first * width) as u64
     }
 
     /// Where the vectors of a block are in the scratch, from token `first` on.
@@ -357,17 +368,8 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         first: usize,
         values: &[f32],
     ) -> Result<(), ForwardError> {
-        self.put_stream_at(parts, blocks as u64 % 2, first, values)
-    }
-
-    fn put_stream_at(
-        &self,
-        parts: Parts<'_>,
-        at: u64,
-        first: usize,
-        values: &[f32],
-    ) -> Result<(), ForwardError> {
-        parts.write(parts.base + at * self.stream_values() + (first * self.architecture.width) as u64, values)
+        parts
+            .write(self.place_of_stream(parts, blocks as u64, first, self.architecture.state_width()), values)
     }
 
     /// Reads the stream of these tokens after this many blocks.
@@ -377,8 +379,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         blocks: usize,
         tokens: Range<usize>,
     ) -> Result<Vec<f32>, ForwardError> {
-        let width = self.architecture.width;
-        let at = parts.base + blocks as u64 % 2 * self.stream_values();
-        parts.read(at + (tokens.start * width) as u64, tokens.len() * width)
+        let width = self.architecture.state_width();
+        parts.read(self.place_of_stream(parts, blocks as u64, tokens.start, width), tokens.len() * width)
     }
 }

@@ -5,7 +5,7 @@
 pub struct Standing {
     /// Number of blocks done. Those of an encoder come first.
     pub blocks: usize,
-    /// The stream after them, n × d. Empty in a pass in parts, whose stream is in the scratch.
+    /// The stream after them, with all its versions if there are several: n × V·d. Empty in a pass in parts, whose stream is in the scratch.
     pub stream: Vec<f32>,
     /// The stream after the last block of the encoder, once a block of the decoder is done. Empty until then, and without an encoder.
     pub encoded: Vec<f32>,
@@ -14,7 +14,7 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Moves on to the state after block `index` with this stream, and with its keys and values if later blocks use them too. `before` is
+    /// Moves on to the state after block `index` with this stream (all its versions), and with its keys and values if later blocks use them too. `before` is
     /// the number of the encoder's blocks.
     pub fn after(&mut self, index: usize, stream: &[f32], lent: Option<[&[f32]; 2]>, before: usize) {
         if before > 0 && index == before {

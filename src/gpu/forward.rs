@@ -41,7 +41,7 @@ const STORAGE_BUFFERS: u32 = 6;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Shader {
     Linear { kind: u32, turned: bool, in_software: bool },
-    Normalise { centred: bool },
+    Normalise { centred: bool, cut: bool },
     ScaleAndShift,
     Rotary { interleaved: bool },
     Attend { bias: u32, sinks: bool },
@@ -114,7 +114,7 @@ impl Shader {
         let truth = |value: bool| f64::from(u8::from(value));
         match self {
             Self::Linear { kind, turned, .. } => vec![("TYPE", f64::from(kind)), ("TURNED", truth(turned))],
-            Self::Normalise { centred } => vec![("CENTRED", truth(centred))],
+            Self::Normalise { centred, cut } => vec![("CENTRED", truth(centred)), ("CUT", truth(cut))],
             Self::Rotary { interleaved } => vec![("INTERLEAVED", truth(interleaved))],
             Self::Attend { bias, sinks } => vec![("BIAS", f64::from(bias)), ("SINKS", truth(sinks))],
             Self::Activate { kind, gated } => vec![("KIND", f64::from(kind)), ("GATED", truth(gated))],
@@ -292,6 +292,15 @@ impl GpuKernels {
         if count > 0 {
             self.run(shader, shape, buffers, self.spread(count.div_ceil(THREADS)));
         }
+    }
+
+    /// Runs a shader with a workgroup for each row of x.
+    fn by_rows(&self, shader: Shader, x: &Values, width: usize, number: f32) -> Values {
+        let y = self.empty(x.count);
+        let rows = x.count / width;
+        let shape = [rows as u32, width as u32, number.to_bits()];
+        self.run(shader, &shape, &[&x.held, &y.held], self.spread(rows));
+        y
     }
 
     fn pipeline(&self, shader: Shader) -> wgpu::ComputePipeline {
@@ -485,12 +494,11 @@ impl Kernels for GpuKernels {
     }
 
     fn normalise(&self, centring: Centring, x: &Values, width: usize, epsilon: f32) -> Values {
-        let y = self.empty(x.count);
-        let rows = x.count / width;
-        let shape = [rows as u32, width as u32, epsilon.to_bits()];
-        let shader = Shader::Normalise { centred: centring == Centring::Mean };
-        self.run(shader, &shape, &[&x.held, &y.held], self.spread(rows));
-        y
+        self.by_rows(Shader::Normalise { centred: centring == Centring::Mean, cut: false }, x, width, epsilon)
+    }
+
+    fn cut(&self, x: &Values, width: usize, k: f32) -> Values {
+        self.by_rows(Shader::Normalise { centred: true, cut: true }, x, width, k)
     }
 
     fn scale_and_shift(
@@ -718,6 +726,7 @@ mod tests {
                 let x = kernels.put(scaled(5.0, 4));
                 let normalised = kernels.normalise(centring, &x, d, 1e-5);
                 let [scale, shift] = [5, 6].map(|seed| kernels.put(normal(d, seed)));
+                let normalised = kernels.cut(&normalised, d, -0.7);
                 let y = kernels.scale_and_shift(&normalised, Some(&scale), Some(&shift), d);
                 all.push(kernels.get(&y).await.unwrap());
                 all.push(kernels.get(&kernels.scale_and_shift(&x, None, Some(&shift), d)).await.unwrap());

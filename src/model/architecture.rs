@@ -31,6 +31,8 @@ pub struct Architecture {
     pub causal: bool,
     /// How the stream begins.
     pub embedding: Embedding,
+    /// The versions of the stream, if there are several.
+    pub versions: Option<Versions>,
     /// Blocks in the order in which they run.
     pub blocks: Vec<Block>,
     /// The norm after the last block.
@@ -298,6 +300,45 @@ pub struct LearnedPositions {
     pub skip: Option<u32>,
 }
 
+/// V versions of the stream beside one another (AltUp, Baykal et al., 2023). A block runs on the active one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Versions {
+    /// V.
+    pub count: usize,
+    /// The active one, from 0. What the pass shows as the stream.
+    pub active: usize,
+    /// Maps from the embedding, which is version 0, to each of the others.
+    pub begin: Vec<Linear>,
+    /// Maps of these before the mean of all versions, which the final norm reads.
+    pub end: Vec<Linear>,
+}
+
+/// How a block changes the versions of the stream. Weights are map(tanh(router(norm(x))/d)).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alternating {
+    /// Norm of the active version, before the block and after it.
+    pub norm: Norm,
+    /// Map to V values.
+    pub router: Linear,
+    /// Map of these to V·V weights: before the block, each version gets a sum of all added to it.
+    pub predict: Linear,
+    /// Map of these to V weights: after the block, each version gets 1 + weight times the change of the active one added to it.
+    pub correct: Linear,
+    /// Tensor of the factors of the active version where the block's own vectors apply to it. All versions but the first get the result.
+    pub output_scale: Option<usize>,
+}
+
+/// Beside attention: stream ← (stream + x + after(right(left x)))/√2, where x is the input of attention (LAuReL, Menghani et al., 2024).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Laurel {
+    /// Map to a few values.
+    pub left: Linear,
+    /// Map back.
+    pub right: Linear,
+    /// Norm of its output.
+    pub after: Norm,
+}
+
 /// Attention and feed-forward part, each on a branch of the stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Block {
@@ -321,6 +362,10 @@ pub struct Block {
     pub convolution: Option<LocalConvolution>,
     /// Whether both parts read the stream as it was before the block. Never true in a block with cross-attention.
     pub parallel: bool,
+    /// A map beside attention. Never in a block whose parts are parallel.
+    pub laurel: Option<Laurel>,
+    /// What it does with the versions of the stream, in a model with several. Such a block has no factor and no convolution.
+    pub alternating: Option<Alternating>,
 }
 
 /// stream ← stream + after(projection(act(gate stream) ⊙ v)), where v is the vector of [`BlockInputs`] for this block and token.
@@ -767,13 +812,15 @@ impl SharedExpert {
     }
 }
 
-/// down(inner_norm(act(gate x) ⊙ up x)), or with a limit L, down(act(min(gate x, L)) ⊙ (clamp(up x, ± L) + 1)).
+/// down(inner_norm(act(gate x) ⊙ up x)), with a cut k of max(gate x − mean − k · deviation, 0) instead of gate x, or with a limit L, down(act(min(gate x, L)) ⊙ (clamp(up x, ± L) + 1)).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gated {
     /// Maps to gate and up.
     pub inputs: GatedInputs,
     /// L (gpt-oss).
     pub limit: Option<f32>,
+    /// k (Gemma 3n). Mean and standard deviation are those of a token's gate.
+    pub cut: Option<f32>,
     /// Norm of the hidden values (EVA-02).
     pub inner_norm: Option<Norm>,
     /// Map back to the stream.
@@ -1074,8 +1121,17 @@ impl Architecture {
         self.encoder.as_deref().unwrap_or(self).embedding.reads()
     }
 
-    /// Returns the norm that reads the stream after block `index`: the next block's first norm, or the final one.
+    /// Number of values for each token that go from block to block: the channels of all versions of the stream.
+    pub fn state_width(&self) -> usize {
+        self.versions.as_ref().map_or(1, |versions| versions.count).saturating_mul(self.width)
+    }
+
+    /// Returns the norm that reads the stream after block `index`: the next block's first norm, or the final one. None reads one of
+    /// several versions alone.
     pub fn norm_after(&self, index: usize) -> Option<&Norm> {
+        if self.versions.is_some() {
+            return None;
+        }
         match self.blocks.get(index + 1) {
             Some(next) => next.around_attention.before.as_ref(),
             None => self.final_norm.as_ref(),
@@ -1104,7 +1160,9 @@ impl Architecture {
     fn linear_maps(&self) -> impl Iterator<Item = (&Linear, f64)> {
         let projector = self.embedding.projector().into_iter().flat_map(Projector::linear_maps);
         let inputs = self.embedding.inputs().map(|inputs| (&inputs.map, 1.0));
-        let of_embedding = projector.map(|map| (map, 0.0)).chain(inputs);
+        let versions = self.versions.iter().flat_map(|versions| versions.begin.iter().chain(&versions.end));
+        let of_embedding =
+            projector.map(|map| (map, 0.0)).chain(inputs).chain(versions.map(|map| (map, 1.0)));
         of_embedding.chain(self.blocks.iter().flat_map(Block::linear_maps))
     }
 
@@ -1246,8 +1304,11 @@ impl Block {
         let convolution = self.convolution.iter().map(|convolution| (&convolution.map, 1.0));
         let beside = self.beside.iter().flat_map(|beside| beside.experts.linear_maps());
         let feed_forward = self.feed_forward.linear_maps().chain(beside);
-        let input = self.input.iter().flat_map(|input| [(&input.gate, 1.0), (&input.projection, 1.0)]);
-        self.attention.linear_maps().chain(cross).chain(feed_forward).chain(input).chain(convolution)
+        let input = self.input.iter().flat_map(|input| [&input.gate, &input.projection]);
+        let laurel = self.laurel.iter().flat_map(|laurel| [&laurel.left, &laurel.right]);
+        let versions = self.alternating.iter().flat_map(Alternating::linear_maps);
+        let others = input.chain(laurel).chain(versions).map(|map| (map, 1.0));
+        self.attention.linear_maps().chain(cross).chain(feed_forward).chain(others).chain(convolution)
     }
 
     /// Returns where the pass keeps its keys and values, if later blocks use them too.
@@ -1280,8 +1341,17 @@ impl Block {
             let maps = cross.attention.linear_maps().flat_map(|(map, _)| map.reads());
             before(&cross.around).into_iter().chain(maps).chain(after(&cross.around)).collect::<Vec<_>>()
         });
-        before(&self.around_attention)
-            .into_iter()
+        let laurel = self
+            .laurel
+            .iter()
+            .flat_map(|laurel| laurel.left.reads().chain(laurel.right.reads()).chain(laurel.after.reads()));
+        let versions = self.alternating.iter().flat_map(|part| {
+            let maps = part.linear_maps().flat_map(Linear::reads);
+            part.norm.reads().chain(maps).chain(part.output_scale.map(Read::all))
+        });
+        versions
+            .chain(before(&self.around_attention))
+            .chain(laurel)
             .chain(self.attention.reads())
             .chain(after(&self.around_attention))
             .chain(cross)
@@ -1305,6 +1375,8 @@ impl Block {
         let beside = self.beside.iter().flat_map(|beside| beside.norms());
         let inner = self.feed_forward.inner_norm();
         let input = self.input.iter().map(|input| &input.after);
+        let laurel = self.laurel.iter().map(|laurel| &laurel.after);
+        let input = input.chain(laurel).chain(self.alternating.iter().map(|part| &part.norm));
         let last = self.convolution.iter().map(|convolution| &convolution.norm);
         let of_stream = of_branches.flatten().chain(inner).chain(beside).chain(input).chain(last);
         of_stream.map(|norm| (norm, 1)).chain(self.attention.norms_with_rows())
@@ -1477,6 +1549,13 @@ impl FeedForward {
             Self::Gated(gated) => Box::new(gated.linear_maps().map(|map| (map, 1.0))),
             Self::Experts(experts) => Box::new(experts.linear_maps()),
         }
+    }
+}
+
+impl Alternating {
+    /// Returns its maps.
+    fn linear_maps(&self) -> impl Iterator<Item = &Linear> {
+        [&self.router, &self.predict, &self.correct].into_iter()
     }
 }
 

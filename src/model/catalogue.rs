@@ -7,7 +7,7 @@
 use super::ModelError;
 use super::dimensions::{
     Canvas, ConvolutionSize, DeltaSizes, Dimensions, StoredBlocks, attends_linearly, input_widths,
-    positional_convolution,
+    positional_convolution, versions,
 };
 use super::disentangled::{self, Local, Spans};
 use super::fields::Fields;
@@ -15,8 +15,9 @@ use super::operation::{ProjectionPlace, Reads};
 use super::resolve::{WEIGHT_NORM, all_reads, decoder_row, row};
 use super::table::{
     BesideRow, CrossRow, DeltaProjectionsRow, DeltaRow, DisentangledRow, ExpertsRow, FeedForwardShape,
-    HeadNormsRow, HeadScales, HiddenWidth, ImagePositionsRow, LatentRow, LayerScaleRow, PatchesRow,
-    PositionRow, ProjectionsRow, Row, SoundPositionsRow, SoundsRow, StoredRow, Switch, TogetherRow,
+    HeadNormsRow, HeadScales, HiddenWidth, ImagePositionsRow, LatentRow, LaurelRow, LayerScaleRow,
+    PatchesRow, PositionRow, ProjectionsRow, Row, SoundPositionsRow, SoundsRow, StoredRow, Switch,
+    TogetherRow,
 };
 use super::timm;
 use super::windows::{LayerHeads, lender};
@@ -171,6 +172,7 @@ impl Walk<'_> {
                 let sizes = (self.fields.needed(&["vocab_size"])?, self.embedding_width()?);
                 self.embedding(sizes.0, sizes.1)?;
                 self.block_inputs()?;
+                self.versions()?;
                 self.projector()?;
                 sizes
             }
@@ -378,6 +380,42 @@ impl Walk<'_> {
         self.norm(&format!("{path}{after}"), d)
     }
 
+    /// The maps of the versions of the stream, at its ends.
+    fn versions(&mut self) -> Result<(), ModelError> {
+        let Some(row) = self.row.versions else { return Ok(()) };
+        let (count, width) = (versions(&row, self.fields)?, self.size.width);
+        for name in row.ends {
+            for version in 0..count.saturating_sub(1) {
+                let name = name.replace("{version}", &version.to_string());
+                self.linear(&format!("{}{name}", self.prefix), width, width, Switch::Is(false))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a block does with the versions of the stream.
+    fn alternating(&mut self, path: &str) -> Result<(), ModelError> {
+        let Some(row) = self.row.versions else { return Ok(()) };
+        let (count, width) = (versions(&row, self.fields)?, self.size.width);
+        let ([norm, router, predict, correct], never) = (row.block, Switch::Is(false));
+        self.add(format!("{path}{}", row.output_scale.0), &[width]);
+        self.norm(&format!("{path}{norm}"), width)?;
+        self.linear(&format!("{path}{router}"), count, width, never)?;
+        self.linear(&format!("{path}{predict}"), count.saturating_mul(count), count, never)?;
+        self.linear(&format!("{path}{correct}"), count, count, never)
+    }
+
+    /// The map beside attention.
+    fn laurel(&mut self, path: &str) -> Result<(), ModelError> {
+        let Some(LaurelRow { maps: [left, right], after, rank: (field, usual) }) = self.row.laurel else {
+            return Ok(());
+        };
+        let (rank, width) = (self.fields.count(&[field])?.unwrap_or(usual), self.size.width);
+        self.linear(&format!("{path}{left}"), rank, width, Switch::Is(false))?;
+        self.linear(&format!("{path}{right}"), width, rank, Switch::Is(false))?;
+        self.norm(&format!("{path}{after}"), width)
+    }
+
     /// Whether a layer uses the keys and values of an earlier one.
     fn borrows(&self, layer: usize) -> Result<bool, ModelError> {
         Ok(lender(self.row, self.fields, self.size.layers, layer)?.is_some())
@@ -420,6 +458,8 @@ impl Walk<'_> {
         self.feed_forward(&path, layer)?;
         self.experts_beside(&path)?;
         self.block_input(&path)?;
+        self.alternating(&path)?;
+        self.laurel(&path)?;
         if let Some(scale) = row.block_scale {
             self.add(format!("{path}{scale}"), &[1]);
         }
@@ -590,6 +630,13 @@ impl Walk<'_> {
         let (width, bias) = (self.size.width, self.stored().feed_forward_bias);
         let hidden = match self.stored().hidden_width {
             HiddenWidth::Field(field) => self.fields.needed(&[field])?,
+            HiddenWidth::Listed(field) => match self.fields.get(field) {
+                Some(widths) if widths.is_array() => {
+                    let listed = self.fields.counts(field)?.and_then(|widths| widths.get(layer).copied());
+                    listed.ok_or_else(|| self.fields.wrong(field, "a number for each layer"))?
+                }
+                _ => self.fields.needed(&[field])?,
+            },
             HiddenWidth::Usually(field) => self.fields.count(&[field])?.unwrap_or(width.saturating_mul(4)),
             HiddenWidth::Fourfold => width.saturating_mul(4),
             HiddenWidth::Ratio(field, usual) => {

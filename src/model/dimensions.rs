@@ -3,11 +3,14 @@
 
 use super::ModelError;
 use super::fields::Fields;
-use super::table::{ConvolutionsRow, InputsRow, KeyHeads, PatchesRow, Row, SoundsRow};
+use super::table::{ConvolutionsRow, InputsRow, KeyHeads, PatchesRow, Row, SoundsRow, VersionsRow};
 use crate::model::architecture::Reach;
 
 /// More than any model has, and few enough that no product of three overflows.
 const MOST: usize = 1 << 20;
+
+/// More layers than any model has.
+const MOST_LAYERS: usize = 1 << 14;
 
 /// More layers than any model has that share blocks. Without tensors of their own, nothing else bounds them.
 const MOST_SHARING: usize = 1 << 10;
@@ -75,6 +78,9 @@ impl Dimensions {
             _ => Err(fields.wrong(field, &format!("at most {MOST}"))),
         };
         let (width, layers, heads) = (bounded(sizes.width)?, bounded(sizes.layers)?, bounded(sizes.heads)?);
+        if layers > MOST_LAYERS {
+            return Err(fields.wrong(sizes.layers, &format!("at most {MOST_LAYERS}")));
+        }
         let key_heads = match sizes.key_heads {
             KeyHeads::All => heads,
             KeyHeads::One => 1,
@@ -124,6 +130,53 @@ pub(super) fn input_widths(
         Some(all) => Ok(Some([width, all])),
         None => Err(fields.wrong(field, &format!("at most {MOST} for all layers together"))),
     }
+}
+
+/// More versions of the stream than any model has.
+const MOST_VERSIONS: usize = 64;
+
+/// Returns the number of versions of the stream.
+pub(super) fn versions(row: &VersionsRow, fields: &Fields<'_>) -> Result<usize, ModelError> {
+    let (field, usual) = row.count;
+    match fields.count(&[field])?.unwrap_or(usual) {
+        count @ 2..=MOST_VERSIONS => Ok(count),
+        _ => Err(fields.wrong(field, &format!("2 to {MOST_VERSIONS}"))),
+    }
+}
+
+/// Layers that have a cut if no field says so, in models with more layers, and the share of the gate that it sets to zero.
+const USUALLY_CUT: (usize, f64) = (10, 0.95);
+
+/// Returns the k of the cut of a layer's gate, the number of deviations beyond the mean. `field` has the share of values that a normal
+/// distribution has below it.
+pub(super) fn cut(
+    field: &str,
+    fields: &Fields<'_>,
+    layers: usize,
+    layer: usize,
+) -> Result<Option<f32>, ModelError> {
+    let (first, usual) = USUALLY_CUT;
+    let share = match fields.numbers(field)? {
+        None if layers > first && layer < first => usual,
+        None => 0.0,
+        Some(shares) if shares.len() == layers => shares[layer],
+        Some(_) => return Err(fields.wrong(field, &format!("a list of {layers} shares, one for each layer"))),
+    };
+    if share >= 1.0 {
+        return Err(fields.wrong(field, "shares below 1"));
+    }
+    Ok((share > 0.0).then(|| quantile(share) as f32))
+}
+
+/// Returns x with Φ(x) = `share`, which is above 0 and below 1: by bisection, because this is needed once for each layer.
+fn quantile(share: f64) -> f64 {
+    let (mut low, mut high) = (-40.0f64, 40.0f64);
+    for _ in 0..100 {
+        let middle = 0.5 * (low + high);
+        let below = 0.5 * libm::erfc(-middle * std::f64::consts::FRAC_1_SQRT_2);
+        (low, high) = if below < share { (middle, high) } else { (low, middle) };
+    }
+    low
 }
 
 /// Sizes of linear attention. None is 0, and the number of value heads is a multiple of the key heads.
@@ -350,6 +403,14 @@ impl Canvas {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quantiles_are_those_of_the_normal_distribution() {
+        // From torch.distributions.Normal(0, 1).icdf.
+        for (share, expected) in [(0.95, 1.644_853_6), (0.5, 0.0), (0.1, -1.281_551_6)] {
+            assert!((quantile(share) - expected).abs() < 1e-6, "{share}");
+        }
+    }
 
     #[test]
     fn layers_that_share_blocks_follow_each_other() {

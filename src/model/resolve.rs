@@ -3,15 +3,16 @@
 
 use super::ModelError;
 use super::architecture::{
-    Architecture, Attention, Block, BlockInput, BlockInputs, Branch, Convolution, ConvolutionNorm,
-    CrossAttention, DeltaProjections, DeltaRule, Disentangled, Embedding, Experts, ExpertsBeside,
-    ExtraTokens, FeedForward, Gated, GatedInputs, Head, HeadNorm, ImagePositions, Latent, LearnedPositions,
-    Linear, LocalConvolution, Mixer, Norm, PatchEmbedding, Position, PositionalConvolution, Projections,
-    Projector, Routing, SharedExpert, SoundEmbedding, SoundPositions, TokenEmbedding, Transform,
+    Alternating, Architecture, Attention, Block, BlockInput, BlockInputs, Branch, Convolution,
+    ConvolutionNorm, CrossAttention, DeltaProjections, DeltaRule, Disentangled, Embedding, Experts,
+    ExpertsBeside, ExtraTokens, FeedForward, Gated, GatedInputs, Head, HeadNorm, ImagePositions, Latent,
+    Laurel, LearnedPositions, Linear, LocalConvolution, Mixer, Norm, PatchEmbedding, Position,
+    PositionalConvolution, Projections, Projector, Routing, SharedExpert, SoundEmbedding, SoundPositions,
+    TokenEmbedding, Transform, Versions,
 };
 use super::dimensions::{
-    Canvas, ConvolutionSize, DeltaSizes, Dimensions, StoredBlocks, attends_linearly, input_widths,
-    positional_convolution,
+    Canvas, ConvolutionSize, DeltaSizes, Dimensions, StoredBlocks, attends_linearly, cut, input_widths,
+    positional_convolution, versions,
 };
 use super::disentangled::{self, Local, Spans};
 use super::families::rows;
@@ -21,9 +22,9 @@ use super::rms_normed;
 use super::rotary;
 use super::table::{
     BesideRow, CrossRow, DeltaProjectionsRow, DeltaRow, DisentangledRow, ExpertsRow, FeedForwardShape, Given,
-    HeadNormsRow, HeadRow, HeadScales, ImagePositionsRow, InputsRow, LatentRow, LayerScaleRow, Multiplier,
-    NormRow, PatchesRow, PositionRow, ProjectionsRow, ProjectorRow, Row, ScaleRow, SharedExpertRow,
-    SoundPositionsRow, SoundsRow, Switch, TogetherRow, Turned,
+    HeadNormsRow, HeadRow, HeadScales, ImagePositionsRow, InputsRow, LatentRow, LaurelRow, LayerScaleRow,
+    Multiplier, NormRow, PatchesRow, PositionRow, ProjectionsRow, ProjectorRow, Row, ScaleRow,
+    SharedExpertRow, SoundPositionsRow, SoundsRow, Switch, TogetherRow, Turned,
 };
 use super::timm;
 use super::windows::{LayerHeads, is_placed, lender, window};
@@ -277,6 +278,9 @@ impl<'a> Resolver<'a> {
                 (Embedding::Tokens(embedding), vocabulary, longest)
             }
         };
+        let versions = self.versions()?;
+        // Later ids are those of images and sounds.
+        let texts = embedding.inputs().map(|inputs| self.sizes(inputs.table)[0]);
         let encoded = encoder.as_ref().map_or(0, |encoder| encoder.width);
         let stored = StoredBlocks::of(self.row, self.fields, self.size.layers)?;
         let block = |layer| self.block(layer, stored, encoded);
@@ -310,10 +314,11 @@ impl<'a> Resolver<'a> {
             family: self.family.to_owned(),
             tensors: Arc::clone(&self.catalogue.tensors),
             width: self.size.width,
-            vocabulary,
+            vocabulary: texts.map_or(vocabulary, |texts| vocabulary.min(texts)),
             longest,
             causal: self.row.causal,
             embedding,
+            versions,
             blocks,
             final_norm,
             head,
@@ -710,7 +715,7 @@ impl<'a> Resolver<'a> {
         let Some([width, all]) = input_widths(row, self.fields, self.size.layers)? else { return Ok(None) };
         let prefixed = |name: &str| format!("{}{name}", self.prefix);
         let table = self.shaped(&prefixed(row.table), &[0, all])?;
-        if self.sizes(table)[0] < vocabulary {
+        if !row.ends_early && self.sizes(table)[0] < vocabulary {
             let expected = format!("at least the {vocabulary} rows of the embedding");
             return Err(self.fields.wrong(row.rows.0, &expected));
         }
@@ -719,6 +724,45 @@ impl<'a> Resolver<'a> {
         let epsilon = (f64::from(norm.epsilon) * self.size.width as f64) as f32;
         let map = self.linear(&prefixed(row.map), all, self.size.width)?;
         Ok(Some(Box::new(BlockInputs { table, width, map, norm: Norm { epsilon, ..norm } })))
+    }
+
+    /// The versions of the stream, if there are several.
+    fn versions(&self) -> Result<Option<Versions>, ModelError> {
+        let Some(row) = self.row.versions else { return Ok(None) };
+        let (count, width) = (versions(&row, self.fields)?, self.size.width);
+        let map = |name: &str, version: usize| {
+            let name = name.replace("{version}", &version.to_string());
+            self.linear(&format!("{}{name}", self.prefix), width, width)
+        };
+        let maps = |name: &str| -> Result<Vec<Linear>, ModelError> {
+            (0..count.saturating_sub(1)).map(|version| map(name, version)).collect()
+        };
+        let [begin, end] = row.ends;
+        Ok(Some(Versions { count, active: 0, begin: maps(begin)?, end: maps(end)? }))
+    }
+
+    /// What a block does with the versions of the stream.
+    fn alternating(&self, name: &impl Fn(&str) -> String) -> Result<Option<Alternating>, ModelError> {
+        let Some(row) = self.row.versions else { return Ok(None) };
+        let (count, width) = (versions(&row, self.fields)?, self.size.width);
+        let [norm, router, predict, correct] = row.block;
+        let (scale, used) = row.output_scale;
+        let scale = self.shaped(&name(scale), &[width])?;
+        Ok(Some(Alternating {
+            norm: self.norm(&name(norm), width)?,
+            router: self.linear(&name(router), count, width)?,
+            predict: self.linear(&name(predict), count.saturating_mul(count), count)?,
+            correct: self.linear(&name(correct), count, count)?,
+            output_scale: self.fields.switch(used)?.then_some(scale),
+        }))
+    }
+
+    /// The map beside attention.
+    fn laurel(&self, name: &impl Fn(&str) -> String) -> Result<Option<Laurel>, ModelError> {
+        let Some(LaurelRow { maps: [left, right], after, .. }) = self.row.laurel else { return Ok(None) };
+        let left = self.linear(&name(left), 0, self.size.width)?;
+        let right = self.linear(&name(right), self.size.width, left.outputs)?;
+        Ok(Some(Laurel { left, right, after: self.norm(&name(after), self.size.width)? }))
     }
 
     /// What a block does with its own vectors, if the configuration has them.
@@ -861,13 +905,15 @@ impl<'a> Resolver<'a> {
                 self.row.layer_scale[0],
                 self.row.norm.bare_first && layer == 0,
             )?,
-            feed_forward: self.feed_forward(&name)?,
+            feed_forward: self.feed_forward(&name, layer)?,
             around_feed_forward: branch(self.row.around_feed_forward, self.row.layer_scale[1], false)?,
             beside: self.experts_beside(&name)?.map(Box::new),
             input: self.block_input(&name)?,
             scale: self.row.block_scale.map(|scale| self.shaped(&name(scale), &[1])).transpose()?,
             convolution: if layer == 0 { self.local_convolution()? } else { None },
             parallel: self.fields.switch(self.row.parallel)?,
+            laurel: self.laurel(&name)?,
+            alternating: self.alternating(&name)?,
         })
     }
 
@@ -1294,7 +1340,7 @@ impl<'a> Resolver<'a> {
         Activation::named(name).ok_or_else(unknown)
     }
 
-    fn feed_forward(&self, name: &impl Fn(&str) -> String) -> Result<FeedForward, ModelError> {
+    fn feed_forward(&self, name: &impl Fn(&str) -> String, layer: usize) -> Result<FeedForward, ModelError> {
         let (row, d, activation) = (&self.row.feed_forward, self.size.width, self.activation()?);
         if let Some(experts) = row.experts
             && self.index.contains_key(format!("{}.weight", name(experts.router)).as_str())
@@ -1309,14 +1355,15 @@ impl<'a> Resolver<'a> {
             FeedForwardShape::Gated(names) => {
                 let gated = self.gated(names.map(name), activation)?;
                 let inner_norm = self.inner_norm(row.inner_norm, name, gated.down.inputs)?;
-                FeedForward::Gated(Gated { inner_norm, ..gated })
+                let cut = self.row.sparsity.map(|field| cut(field, self.fields, self.size.layers, layer));
+                FeedForward::Gated(Gated { inner_norm, cut: cut.transpose()?.flatten(), ..gated })
             }
             FeedForwardShape::GatedConcatenated([both, down]) => {
                 let both = self.linear(&name(both), 0, d)?;
                 let down = self.linear(&name(down), d, both.outputs / 2)?;
                 let inner_norm = self.inner_norm(row.inner_norm, name, down.inputs)?;
                 let inputs = GatedInputs::Concatenated(both);
-                FeedForward::Gated(Gated { inputs, limit: None, inner_norm, down, activation })
+                FeedForward::Gated(Gated { inputs, limit: None, cut: None, inner_norm, down, activation })
             }
         })
     }
@@ -1328,6 +1375,7 @@ impl<'a> Resolver<'a> {
         Ok(Gated {
             inputs: GatedInputs::Separate([gate, up]),
             limit: None,
+            cut: None,
             inner_norm: None,
             down,
             activation,
@@ -1462,6 +1510,7 @@ impl<'a> Resolver<'a> {
                     false => GatedInputs::Concatenated(both),
                 },
                 limit,
+                cut: None,
                 inner_norm: None,
                 down: matrix(down, down_bias, expert, width, both.outputs / 2),
                 activation,

@@ -71,6 +71,13 @@ pub struct Row {
     pub beside: Option<BesideRow>,
     /// Vectors that blocks read beside the stream.
     pub inputs: Option<InputsRow>,
+    /// Versions of the stream.
+    pub versions: Option<VersionsRow>,
+    /// A map beside attention.
+    pub laurel: Option<LaurelRow>,
+    /// Field with the share of the gate's values, for each layer, that a cut sets to zero, if they are normally distributed. Without it,
+    /// the first ten of more than ten layers have 0.95, and the others 0.
+    pub sparsity: Option<&'static str>,
     /// Convolution over the tokens after the first block.
     pub convolution: Option<LocalRow>,
     /// Norm after the last block.
@@ -385,9 +392,9 @@ pub struct AttentionRow {
     pub unplaced: Unplaced,
     /// Which layers only see a window.
     pub windows: Windows,
-    /// Field with the number of layers, the last ones, that use the keys and values of earlier layers. Each uses those of the last layer
+    /// Field and default of the number of layers, the last ones, that use the keys and values of earlier layers. Each uses those of the last layer
     /// with keys of its own that sees as much as it does: a window, or everything.
-    pub borrowers: Option<&'static str>,
+    pub borrowers: Option<(&'static str, usize)>,
     /// Factor of the products of queries and keys.
     pub scale: ScaleRow,
     /// Field of c in c tanh(score/c), and its default; 0 for none.
@@ -736,12 +743,38 @@ pub struct InputsRow {
     pub table: &'static str,
     /// Field and default of its rows.
     pub rows: (&'static str, usize),
+    /// Whether the embedding may have more rows: those of images and sounds.
+    pub ends_early: bool,
     /// Map from the embedding to the vectors of all layers.
     pub map: &'static str,
     /// Norm of each vector.
     pub norm: &'static str,
     /// In a block: the map from the stream to the gate, the map back, and the norm of its output.
     pub block: [&'static str; 3],
+}
+
+/// Names of the versions of the stream (AltUp).
+#[derive(Debug, Clone, Copy)]
+pub struct VersionsRow {
+    /// Field and default of their number V, at least 2. The first one is active.
+    pub count: (&'static str, usize),
+    /// Maps from the embedding to the others, and those of these before the mean. `{version}` is a number.
+    pub ends: [&'static str; 2],
+    /// In a block: the norm before the router, the router, and the maps to the weights before and after the block.
+    pub block: [&'static str; 4],
+    /// Tensor of the factors of the active version where the block's own vectors apply to it, and whether they are used.
+    pub output_scale: (&'static str, Switch),
+}
+
+/// Names of the map beside attention (LAuReL).
+#[derive(Debug, Clone, Copy)]
+pub struct LaurelRow {
+    /// Map to a few values, and map back.
+    pub maps: [&'static str; 2],
+    /// Norm of the output.
+    pub after: &'static str,
+    /// Field and default of the number of values.
+    pub rank: (&'static str, usize),
 }
 
 /// Tensors of all experts together.
@@ -845,6 +878,8 @@ pub struct StoredRow {
 pub enum HiddenWidth {
     /// This field, which must exist.
     Field(&'static str),
+    /// This field, which has a number for all layers, or a list of one for each.
+    Listed(&'static str),
     /// This field. 4d if it is missing.
     Usually(&'static str),
     /// 4d, whatever the configuration says.
@@ -990,6 +1025,9 @@ pub(super) const LLAMA: Row = Row {
     },
     beside: None,
     inputs: None,
+    versions: None,
+    laurel: None,
+    sparsity: None,
     convolution: None,
     final_norm: Some("norm"),
     final_norm_present: ALWAYS,
@@ -1137,19 +1175,12 @@ const GEMMA4: Row = Row {
             usual_pattern: 6,
             first: false,
         },
-        borrowers: Some("num_kv_shared_layers"),
+        borrowers: Some(("num_kv_shared_layers", 0)),
         scale: ScaleRow::One,
         cap: None,
         ..GEMMA2.attention
     },
-    inputs: Some(InputsRow {
-        width: ("hidden_size_per_layer_input", 256),
-        table: "embed_tokens_per_layer.weight",
-        rows: ("vocab_size_per_layer_input", 262_144),
-        map: "per_layer_model_projection",
-        norm: "per_layer_projection_norm",
-        block: ["per_layer_input_gate", "per_layer_projection", "post_per_layer_input_norm"],
-    }),
+    inputs: Some(INPUTS),
     beside: Some(BesideRow {
         present: Switch::Field("enable_moe_block", false),
         part_after: "post_feedforward_layernorm_1",
@@ -1193,6 +1224,90 @@ const GEMMA4_NESTED: Row = Row {
     apart: &["vision_tower.", "audio_tower.", "embed_vision.", "embed_audio."],
     ..GEMMA4
 };
+
+/// Vectors that each block of Gemma 4 reads beside the stream.
+const INPUTS: InputsRow = InputsRow {
+    width: ("hidden_size_per_layer_input", 256),
+    table: "embed_tokens_per_layer.weight",
+    rows: ("vocab_size_per_layer_input", 262_144),
+    ends_early: false,
+    map: "per_layer_model_projection",
+    norm: "per_layer_projection_norm",
+    block: ["per_layer_input_gate", "per_layer_projection", "post_per_layer_input_norm"],
+};
+
+/// Four versions of the stream, of which blocks run on the first.
+const GEMMA3N: Row = Row {
+    families: &["gemma3n_text"],
+    given: &[("altup_active_idx", Given::Number(0.0))],
+    neutral: GEMMA3N_NEUTRAL,
+    block_scale: None,
+    attention: AttentionRow {
+        global: None,
+        windows: Windows::Every {
+            window: ("sliding_window", 512),
+            pattern: &[],
+            usual_pattern: 5,
+            first: false,
+        },
+        borrowers: Some(("num_kv_shared_layers", 15)),
+        ..GEMMA4.attention
+    },
+    beside: None,
+    inputs: Some(InputsRow { ends_early: true, ..INPUTS }),
+    versions: Some(VersionsRow {
+        count: ("altup_num_inputs", 4),
+        ends: ["altup_projections.{version}", "altup_unembed_projections.{version}"],
+        block: [
+            "altup.router_norm",
+            "altup.modality_router",
+            "altup.prediction_coefs",
+            "altup.correction_coefs",
+        ],
+        output_scale: ("altup.correct_output_scale", Switch::Field("altup_correct_scale", true)),
+    }),
+    laurel: Some(LaurelRow {
+        maps: ["laurel.linear_left", "laurel.linear_right"],
+        after: "laurel.post_laurel_norm",
+        rank: ("laurel_rank", 64),
+    }),
+    sparsity: Some("activation_sparsity_pattern"),
+    head: HeadRow { cap: Some(("final_logit_softcapping", 30.0)), ..GEMMA.head },
+    stored: StoredRow { hidden_width: HiddenWidth::Listed("intermediate_size"), ..GEMMA2.stored },
+    ..GEMMA4
+};
+
+/// The text of a model that also reads images and sounds.
+const GEMMA3N_NESTED: Row = Row {
+    families: &["gemma3n"],
+    given: &[("text_config.altup_active_idx", Given::Number(0.0))],
+    part: Some("text_config"),
+    around_part: true,
+    prefixes: GEMMA4_NESTED.prefixes,
+    apart: GEMMA4_NESTED.apart,
+    ..GEMMA3N
+};
+
+/// Fields of Gemma 3n that change nothing in a text.
+const GEMMA3N_NEUTRAL: &[&str] = &[
+    // It bounds weights in training.
+    "altup_coef_clip",
+    "attention_bias",
+    "audio_config",
+    "audio_soft_tokens_per_image",
+    "audio_token_id",
+    "boa_token_id",
+    "boi_token_id",
+    "eoa_token_id",
+    "eoi_token_id",
+    "hidden_act",
+    "image_token_id",
+    "laurel_rank",
+    "query_pre_attn_scalar",
+    "vision_config",
+    "vision_soft_tokens_per_image",
+    "vocab_size_per_layer_input",
+];
 
 /// Fields of Gemma 4 that change nothing in a text, or only in some sizes.
 const GEMMA4_NEUTRAL: &[&str] = &[
@@ -2801,7 +2916,7 @@ const MINISTRAL3_NESTED: Row = Row {
 };
 
 /// All rows of families that read text.
-pub(super) static TEXT: [Row; 62] = [
+pub(super) static TEXT: [Row; 64] = [
     LLAMA,
     MISTRAL,
     MIXTRAL,
@@ -2824,6 +2939,8 @@ pub(super) static TEXT: [Row; 62] = [
     GEMMA3,
     GEMMA4,
     GEMMA4_NESTED,
+    GEMMA3N,
+    GEMMA3N_NESTED,
     PHI,
     PHI3,
     STABLELM,

@@ -86,8 +86,8 @@ pub(super) fn lender(
     layers: usize,
     layer: usize,
 ) -> Result<Option<usize>, ModelError> {
-    let Some(field) = row.attention.borrowers else { return Ok(None) };
-    let first = layers.saturating_sub(fields.count(&[field])?.unwrap_or(0));
+    let Some((field, usual)) = row.attention.borrowers else { return Ok(None) };
+    let first = layers.saturating_sub(fields.count(&[field])?.unwrap_or(usual));
     if layer < first {
         return Ok(None);
     }

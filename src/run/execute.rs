@@ -60,11 +60,11 @@ impl<Give: AsyncFnMut(Shown) -> ControlFlow<()>> Watch for Watching<'_, Give> {
         if let Some(sample) = Sample::of(seen, self.inspection, self.residual, self.run.first_of_two()) {
             (self.give)(Shown::Sample(Box::new(sample))).await?;
         }
-        if let Seen::Block { index, stream, lent, .. } = seen {
+        if let Seen::Block { index, state, lent, .. } = seen {
             match self.run.parts() {
                 // The stream is in the scratch.
                 Some(_) => self.state.blocks = index + 1,
-                None => self.state.after(index, stream, lent, self.run.blocks_of_encoder()),
+                None => self.state.after(index, state, lent, self.run.blocks_of_encoder()),
             }
             (self.give)(Shown::Blocks(index + 1)).await?;
         }

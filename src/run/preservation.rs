@@ -277,8 +277,8 @@ async fn move_readers<S: ByteSource, K: Kernels>(
     let mut standing = Standing::default();
     let mut streams: Vec<Option<Standing>> = vec![None; architecture.all_blocks() + 1];
     let mut keep = async |seen: Seen<'_>| {
-        if let Seen::Block { index, stream, lent, .. } = seen {
-            standing.after(index, stream, lent, before);
+        if let Seen::Block { index, state, lent, .. } = seen {
+            standing.after(index, state, lent, before);
             if readers.iter().any(|reader| reader.block == index + 1) {
                 streams[index + 1] = Some(standing.clone());
             }

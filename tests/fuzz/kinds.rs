@@ -269,7 +269,9 @@ fn is_small(value: &Value) -> bool {
 fn read_preprocessor(bytes: &[u8]) {
     let processor = Processor::parse("p.json", bytes);
     let extractor = Extractor::parse("p.json", bytes);
-    if !serde_json::from_slice(bytes).is_ok_and(|config: Value| is_small(&config)) {
+    // Without a size, the images of some classes are large.
+    let is_small = |config: Value| is_small(&config) && !config["size"].is_null();
+    if !serde_json::from_slice(bytes).is_ok_and(is_small) {
         return;
     }
     if let Ok(processor) = processor {

@@ -1,12 +1,13 @@
-// x̂ = (x − m)/√(mean (x − m)² + ε) of every row. m is its mean, or 0 if not CENTRED (MATH §1).
+// x̂ = (x − m)/√(mean (x − m)² + ε) of every row. m is its mean, or 0 if not CENTRED (MATH §1). If CUT, max(x − m − ε √(mean (x − m)²), 0).
 //
 // Shapes    x and y rows × width.
 // Bindings  0 shape, 1 x, 2 y
-// Overrides CENTRED
+// Overrides CENTRED, CUT
 // Workgroup 64 threads, one row: every 64th value a thread, then a tree.
 // Cost      three reads of x.
 
 override CENTRED: bool = true;
+override CUT: bool = false;
 
 const THREADS = 64u;
 
@@ -62,6 +63,10 @@ fn main(
     let square = sum(part, thread) / f32(shape.width);
     let inverse = 1.0 / sqrt(square + shape.epsilon);
     for (var at = thread; at < shape.width; at += THREADS) {
-        y[start + at] = (x[start + at] - mean) * inverse;
+        if CUT {
+            y[start + at] = max(x[start + at] - mean - shape.epsilon * sqrt(square), 0.0);
+        } else {
+            y[start + at] = (x[start + at] - mean) * inverse;
+        }
     }
 }

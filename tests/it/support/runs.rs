@@ -78,8 +78,8 @@ pub(crate) fn goes_on_from_each_block<S: ByteSource, K: Kernels>(
 ) {
     let (mut standing, mut all) = (Standing::default(), Vec::new());
     let mut visit = async |seen: Seen<'_>| {
-        if let Seen::Block { index, stream, lent, .. } = seen {
-            standing.after(index, stream, lent, of_encoder);
+        if let Seen::Block { index, state, lent, .. } = seen {
+            standing.after(index, state, lent, of_encoder);
             all.push(standing.clone());
         }
     };
