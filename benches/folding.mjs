@@ -14,8 +14,8 @@ const PIECE = Buffer.alloc(16 << 20, 1);
 const RUNS = 3;
 
 /**
- * Times a fold beside `cp` and `sync`. Returns the bytes of the first embedding beyond the second and the seconds that they take, and what the
- * model in many shards takes: bytes, seconds, the most memory, and the bytes read and written. Runs take turns.
+ * Times a fold beside `cp` and `sync`. Returns by how many bytes the larger embedding exceeds the smaller one, with the seconds that these
+ * bytes take, and what the model in many shards takes: bytes, seconds, the most memory, and the bytes read and written. Runs take turns.
  */
 export async function timeFolding(command, folder) {
   const models = COPIED.map((shape, at) => written(join(folder, `copied-${at}`), shape, 1));

@@ -63,6 +63,7 @@ function row(model) {
       });
       console.log(`${basename(model)} ${way.join(" ")}: ${status === 0 ? "ok" : stderr.trim()}`);
       if (status === DIFFERS) return "differs";
+      if (stderr.includes("nothing could be done")) return "nothing to do";
       if (status !== 0) return "refused";
       const { logits, hidden } = JSON.parse(stdout).proof;
       compared = logits ? "logits" : "last hidden states";

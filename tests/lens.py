@@ -5,7 +5,6 @@
 The models are tiny ones of tests/forward and a GPT-2 at its real width, with random scales. Prints `N passed, N failed, N skipped`. Without
 torch, transformers or TransformerLens (3 or later), the tests are skipped.
 """
-import json
 import os
 import subprocess
 import sys
@@ -16,7 +15,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 from claims import conclude  # noqa: E402, I001: ends the script if PyTorch is missing
 
 import torch  # noqa: E402
-from safetensors.torch import load_file, save_file  # noqa: E402
+from families import in_f32  # noqa: E402
 
 try:
     from transformer_lens.model_bridge import TransformerBridge
@@ -44,18 +43,6 @@ def random_gpt2(folder):
         elif "ln_" in name:
             torch.nn.init.normal_(parameter, mean=1, std=0.2)
     model.save_pretrained(folder)
-
-
-def in_f32(family, folder):
-    """Writes a model of tests/forward in float32."""
-    source = os.path.join(HERE, "forward", family)
-    os.makedirs(folder)
-    tensors = {name: tensor.float() for name, tensor in load_file(os.path.join(source, "model.safetensors")).items()}
-    save_file(tensors, os.path.join(folder, "model.safetensors"), metadata={"format": "pt"})
-    with open(os.path.join(source, "config.json"), encoding="utf-8") as file:
-        config = {**json.load(file), "dtype": "float32"}
-    with open(os.path.join(folder, "config.json"), "w", encoding="utf-8") as file:
-        json.dump(config, file)
 
 
 def lens(folder, **processing):

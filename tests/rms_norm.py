@@ -17,7 +17,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 from claims import conclude  # noqa: E402, I001: ends the script if PyTorch is missing
 
 import torch  # noqa: E402
-from safetensors.torch import load_file, save_file  # noqa: E402
+from families import in_f32  # noqa: E402
 
 try:
     from transformers import AutoModelForCausalLM
@@ -53,20 +53,6 @@ CASES = [
 ]
 
 
-def in_f32(family, changes, folder):
-    """Writes a model of tests/forward in float32."""
-    source = os.path.join(HERE, "forward", family)
-    os.makedirs(folder)
-    tensors = {name: tensor.float() for name, tensor in load_file(os.path.join(source, "model.safetensors")).items()}
-    if family == "nemotron":  # its random scales do not show that they are γ − 1
-        tensors = {name: tensor - 1 if name.endswith("norm.weight") else tensor for name, tensor in tensors.items()}
-    save_file(tensors, os.path.join(folder, "model.safetensors"), metadata={"format": "pt"})
-    with open(os.path.join(source, "config.json"), encoding="utf-8") as file:
-        config = {**json.load(file), "dtype": "float32", **changes}
-    with open(os.path.join(folder, "config.json"), "w", encoding="utf-8") as file:
-        json.dump(config, file)
-
-
 def logits(folder):
     """Returns the name of the class, whether all tensors had a place, and the logits for fixed token ids."""
     model, info = AutoModelForCausalLM.from_pretrained(
@@ -79,7 +65,7 @@ def logits(folder):
 
 def case(gammascope, folder, at, family, options, changes, expected):
     before, after = (os.path.join(folder, f"{at}-{name}") for name in ("before", "after"))
-    in_f32(family, changes, before)
+    in_f32(family, before, changes)
     run = subprocess.run([gammascope, "fold", before, "-o", after, *options, "--prove", "--json"], capture_output=True, text=True)
     what = f"{family} {' '.join(options)}"
     if run.returncode != 0:

@@ -40,7 +40,7 @@ function failed({ error, name, checkpoints }: Failed): Error {
 
 const DIED = 'The worker of this checkpoint ended: this device may be out of memory. Close other tabs and try again.';
 
-/** A worker whose request is answered says something within this time. */
+/** A worker that loads sends its first message within this time. */
 const ANSWERS_MS = 5_000;
 
 /** The worker did not load. */

@@ -70,14 +70,14 @@ def main():
     def show(what, path):
         print(f"{what:24}" + "".join(f"{loss:8.4f}" for loss in losses(load(path), measured_on)))
 
-    show("before", base)
+    show("before training", base)
     for seed, name in enumerate("ab"):
         model = load(base)
         train(model, trained_on[seed], seed)
         model.save_pretrained(at(name))
         subprocess.run([gammascope, "fold", at(name), "-o", at(f"{name}-folded"), *FOLD], check=True, stdout=subprocess.DEVNULL)
         show(f"trained on {name.upper()}", at(name))
-        show(f"the same, folded", at(f"{name}-folded"))
+        show("the same, folded", at(f"{name}-folded"))
     average(at("a"), at("b"), at("merged"))
     average(at("a-folded"), at("b-folded"), at("merged-folded"))
     show("merged as stored", at("merged"))

@@ -161,7 +161,10 @@ fn written<S: ByteSource>(
     let of = made_of(plan, input, &shards).map_err(|error| failed(&error))?;
     let mut part = Shards::beside(output, of)
         .map_err(|error| unreadable(format!("`{}` cannot be written: {error}", output.display())))?;
-    let earlier = part.finished().len();
+    // A finished shard that somebody removed is written again.
+    let finished = shards.iter().take(part.finished().len());
+    let earlier = finished.take_while(|name| part.path().join(name).is_file()).count();
+    part.keep(earlier);
     let mut done: u64 = checkpoint.shards[..earlier].iter().map(ByteSource::length).sum();
     let others = beside.iter().filter_map(|(from, _)| fs::metadata(from).ok()).map(|data| data.len());
     let others: u64 = others.sum();
@@ -176,18 +179,13 @@ fn written<S: ByteSource>(
         )));
     }
     if earlier > 0 {
-        line.note(&format!(
-            "{earlier} of {} shards are finished already, by a run that was ended",
-            shards.len()
-        ));
+        line.note(&format!("{earlier} of {} shards are finished already, from an earlier run", shards.len()));
     }
     for finished in part.finished() {
         plan.took(finished.clone());
     }
     for (shard, name) in shards.iter().enumerate().skip(earlier) {
         let target = part.path().join(name);
-        // A killed process may have left half of it.
-        let _ = fs::remove_file(&target);
         let roundings = whole(&target, |file| {
             let progress = |bytes| line.show_written(done + bytes, total);
             block_on(write_shard(checkpoint, plan, shard, file, progress))
@@ -258,13 +256,13 @@ fn beside(input: &Path, shards: &[PathBuf]) -> Vec<(PathBuf, PathBuf)> {
     found
 }
 
-/// Writes a file and waits until it is on the disk.
+/// Writes a file and waits until it is on the disk. It replaces what a killed process left of it.
 fn whole<T, E: From<io::Error>>(
     path: &Path,
     fill: impl FnOnce(&mut BufWriter<File>) -> Result<T, E>,
 ) -> Result<T, E> {
     fs::create_dir_all(folder_of(path))?;
-    let mut file = BufWriter::with_capacity(1 << 20, File::create_new(path)?);
+    let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
     let result = fill(&mut file)?;
     file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
     Ok(result)

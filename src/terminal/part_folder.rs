@@ -77,6 +77,11 @@ impl<T: Serialize + DeserializeOwned> PartFolder<T> {
         &self.finished.files
     }
 
+    /// Counts only the first `count` finished files.
+    pub(crate) fn keep(&mut self, count: usize) {
+        self.finished.files.truncate(count);
+    }
+
     /// Notes that another file is finished.
     pub(crate) fn finish(&mut self, file: T) -> io::Result<()> {
         self.finished.files.push(file);
